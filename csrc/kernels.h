@@ -1,0 +1,69 @@
+/* The contract between the hot loops (fastnn/_kernels) and the micro-kernels.
+ *
+ * A table holds every micro-kernel of one variant: one instruction-set level at
+ * one precision. All tables have this one type, so the hot loops are written
+ * once for both precisions: data pointers are void *, and every stride, offset
+ * and count is in elements of the table's precision. A kernel computes on the
+ * calling thread, allocates nothing and keeps no state. */
+#ifndef FASTNN_KERNELS_H
+#define FASTNN_KERNELS_H
+
+#include <stdint.h>
+
+enum { GEMM_MR_MAX = 16, GEMM_WIDTHS = 3 };
+
+/* One register tile, m rows by up to w vectors (w = 1, 2, 4):
+ *   C[i, j] (+)= sum_batch sum_k A[i, k] * B[k, j]   for j < n
+ * with every element of A and B at base + batch, row and k strides. On the last
+ * block of k the epilogue adds a bias per column and applies ReLU. */
+typedef struct {
+    long batches, k;
+    const void *a;
+    long a_row, a_k, a_batch;
+    const void *b;
+    long b_k, b_batch; /* the columns of B and C are contiguous */
+    void *c;
+    long c_row;
+    long n;           /* columns computed, at most w * vl */
+    int accumulate;   /* start from C instead of zero */
+    int relu;
+    const void *bias; /* [n], or NULL */
+} gemm_tile_args;
+
+typedef void (*gemm_tile_fn)(const gemm_tile_args *);
+
+/* y[i] = f(a[i * sa], b[i * sb]) for i < n, strides 0 or 1; p holds the
+ * operation's constants (a slope, a bound, ...). Unary operations ignore b. */
+typedef void (*pointwise_fn)(const void *a, long sa, const void *b, long sb, void *y, long n,
+                             const double *p);
+
+#include "kernels/pointwise_list.h"
+
+#define POINTWISE_ENUM(name, ...) PW_##name,
+enum { POINTWISE_LIST(POINTWISE_ENUM) PW_COUNT };
+
+typedef struct {
+    const char *isa;
+    int real_bits;
+    int vl;                         /* numbers in a vector */
+    int gemm_rows[GEMM_WIDTHS];     /* most rows of a tile 1, 2 and 4 vectors wide */
+
+    /* gemm.h; gemm_tile[width][rows], width 0, 1, 2 = 1, 2, 4 vectors */
+    gemm_tile_fn gemm_tile[GEMM_WIDTHS][GEMM_MR_MAX + 1];
+    /* dst[j / nr][i][j % nr] = src[i * si + j * sj] for i < k, j < n, zero beyond n */
+    void (*gemm_pack)(const void *src, long si, long sj, void *dst, long k, long n, long nr);
+
+    /* copy.h: dst[i * d_row + j * d_col] = src[i * s_row + j * s_col] for i < rows, j < cols */
+    void (*copy_2d)(const void *src, long s_row, long s_col, void *dst, long d_row, long d_col,
+                    long rows, long cols);
+
+    /* pointwise.h */
+    pointwise_fn pointwise[PW_COUNT];
+} fastnn_kernels;
+
+/* dispatch.c: the levels compiled into this build that this CPU can run, best first */
+int fastnn_levels(const char **names, int capacity);
+/* the table of one of them (NULL: unknown name), at 32 or 64 bits */
+const fastnn_kernels *fastnn_table(const char *level, int real_bits);
+
+#endif

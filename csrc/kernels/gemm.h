@@ -1,0 +1,116 @@
+/* The register tile that matrix multiply, convolution and recurrence are made of.
+ *
+ *   C[MR x W*VL] (+)= sum_b sum_k  A[i, k] * B[k, j]
+ *
+ * A is broadcast number by number through general strides, so A, A transposed,
+ * pixels and overlapping windows need no copy; rows of B are vectors. Each
+ * element of C is one chain of fused multiply-adds in ascending (b, k): tiles of
+ * every size, and sums cut into blocks of k, give the same bits.
+ * Called by _kernels/gemm.pyx, conv.pyx and rnn.pyx. */
+
+INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile_args *t)
+{
+    const long last = t->n - (W - 1) * VL; /* columns in the last vector */
+    vec acc[GEMM_MR_MAX][4];
+
+    real *c = t->c;
+    if (t->accumulate) {
+        UNROLL for (int i = 0; i < MR; i++)
+            UNROLL for (int w = 0; w < W; w++) {
+                const real *p = c + i * t->c_row + w * VL;
+                acc[i][w] = tail && w == W - 1 ? v_load_n(p, last) : v_load(p);
+            }
+    } else {
+        UNROLL for (int i = 0; i < MR; i++)
+            UNROLL for (int w = 0; w < W; w++) acc[i][w] = v_zero();
+    }
+
+    const long row = t->a_row, a_k = t->a_k, b_k = t->b_k;
+    for (long batch = 0; batch < t->batches; batch++) {
+        const real *a[(GEMM_MR_MAX + 2) / 3]; /* one pointer for three rows spares registers */
+        UNROLL for (int g = 0; g < (MR + 2) / 3; g++)
+            a[g] = (const real *)t->a + batch * t->a_batch + 3 * g * row;
+        const real *b = (const real *)t->b + batch * t->b_batch;
+        for (long k = 0; k < t->k; k++) {
+            vec bv[4];
+            UNROLL for (int w = 0; w < W; w++)
+                bv[w] = tail && w == W - 1 ? v_load_n(b + w * VL, last) : v_load(b + w * VL);
+            UNROLL for (int i = 0; i < MR; i++) {
+                vec av = v_set1(a[i / 3][i % 3 * row]);
+                UNROLL for (int w = 0; w < W; w++) acc[i][w] = v_fma(av, bv[w], acc[i][w]);
+            }
+            UNROLL for (int g = 0; g < (MR + 2) / 3; g++) a[g] += a_k;
+            b += b_k;
+        }
+    }
+
+    if (t->bias) {
+        UNROLL for (int w = 0; w < W; w++) {
+            const real *p = (const real *)t->bias + w * VL;
+            vec bias = tail && w == W - 1 ? v_load_n(p, last) : v_load(p);
+            UNROLL for (int i = 0; i < MR; i++) acc[i][w] = acc[i][w] + bias;
+        }
+    }
+    if (t->relu) {
+        UNROLL for (int i = 0; i < MR; i++)
+            UNROLL for (int w = 0; w < W; w++) acc[i][w] = v_max(v_zero(), acc[i][w]);
+    }
+    UNROLL for (int i = 0; i < MR; i++)
+        UNROLL for (int w = 0; w < W; w++) {
+            real *p = c + i * t->c_row + w * VL;
+            if (tail && w == W - 1) v_store_n(p, acc[i][w], last);
+            else v_store(p, acc[i][w]);
+        }
+}
+
+#define GEMM_TILE(MR, W)                                            \
+    static void gemm_tile_##MR##x##W(const gemm_tile_args *t)       \
+    {                                                               \
+        if (t->n == W * VL) gemm_tile(MR, W, 0, t);                 \
+        else gemm_tile(MR, W, 1, t);                                \
+    }
+
+#define GEMM_EACH(W, LIMIT, DO)                                                          \
+    GEMM_EACH_##LIMIT(W, DO)
+#define GEMM_EACH_3(W, DO) DO(1, W) DO(2, W) DO(3, W)
+#define GEMM_EACH_4(W, DO) GEMM_EACH_3(W, DO) DO(4, W)
+#define GEMM_EACH_6(W, DO) GEMM_EACH_4(W, DO) DO(5, W) DO(6, W)
+#define GEMM_EACH_12(W, DO) GEMM_EACH_6(W, DO) DO(7, W) DO(8, W) DO(9, W) DO(10, W) DO(11, W) DO(12, W)
+#define GEMM_EACH_14(W, DO) GEMM_EACH_12(W, DO) DO(13, W) DO(14, W)
+#define GEMM_EACH_16(W, DO) GEMM_EACH_14(W, DO) DO(15, W) DO(16, W)
+#define GEMM_EACH_EXPANDED(W, LIMIT, DO) GEMM_EACH(W, LIMIT, DO)
+
+GEMM_EACH_EXPANDED(1, GEMM_MR1, GEMM_TILE)
+GEMM_EACH_EXPANDED(2, GEMM_MR2, GEMM_TILE)
+GEMM_EACH_EXPANDED(4, GEMM_MR4, GEMM_TILE)
+
+static void gemm_pack(const void *src_, long si, long sj, void *dst_, long k, long n, long nr)
+{
+    for (long j0 = 0; j0 < n; j0 += nr) {
+        const real *src = (const real *)src_ + j0 * sj;
+        real *dst = (real *)dst_ + j0 * k;
+        long cols = at_most(n - j0, nr);
+        if (sj == 1) {
+            for (long i = 0; i < k; i++, dst += nr) {
+                for (long j = 0; j < cols; j += VL) v_store_n(dst + j, v_load_n(src + i * si + j, cols - j), nr - j);
+                for (long j = (cols + VL - 1) / VL * VL; j < nr; j++) dst[j] = 0;
+            }
+        } else {
+            /* blocks of eight source columns keep both sides within a few cache lines */
+            for (long i0 = 0; i0 < k; i0 += 16)
+                for (long j = 0; j < nr; j++)
+                    for (long i = i0; i < at_most(i0 + 16, k); i++)
+                        dst[i * nr + j] = j < cols ? src[i * si + j * sj] : 0;
+        }
+    }
+}
+
+#define GEMM_ENTRY(MR, W) [MR] = gemm_tile_##MR##x##W,
+#define GEMM_ROWS                                              \
+    .gemm_rows = {GEMM_MR1, GEMM_MR2, GEMM_MR4},               \
+    .gemm_tile = {                                             \
+        {GEMM_EACH_EXPANDED(1, GEMM_MR1, GEMM_ENTRY)},         \
+        {GEMM_EACH_EXPANDED(2, GEMM_MR2, GEMM_ENTRY)},         \
+        {GEMM_EACH_EXPANDED(4, GEMM_MR4, GEMM_ENTRY)},         \
+    },                                                         \
+    .gemm_pack = gemm_pack,

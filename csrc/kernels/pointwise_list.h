@@ -1,0 +1,1 @@
+#define POINTWISE_LIST(X) X(add)

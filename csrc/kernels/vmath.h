@@ -1,0 +1,1 @@
+/* Vector mathematics: exp, log, tanh, sigmoid, erf. */

@@ -1,0 +1,64 @@
+/* The SIMD vocabulary that every kernel is written in.
+ *
+ * A variant is one instruction-set level at one precision. The compiler is told
+ * REAL_BITS (32 or 64) and ISA_HEADER; the level's header defines the vector
+ * types (`vec` of VL numbers of type `real`, `veci` of as many integers, `mask`)
+ * and the primitives v_* (on vec), i_* (on veci), m_* (on mask). What is common
+ * to all levels follows below. No other file may use an intrinsic.
+ *
+ * Tails: v_load_n/v_store_n touch only the first n of VL lanes (n >= VL: all);
+ * the lanes beyond read as zero. Min and max return their SECOND operand where
+ * either is NaN. */
+#ifndef FASTNN_SIMD_H
+#define FASTNN_SIMD_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if REAL_BITS == 32
+typedef float real;
+typedef int32_t intr;
+typedef uint32_t uintr;
+#define REAL_FN(name) name##f
+#elif REAL_BITS == 64
+typedef double real;
+typedef int64_t intr;
+typedef uint64_t uintr;
+#define REAL_FN(name) name
+#else
+#error "REAL_BITS must be 32 or 64"
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+#include ISA_HEADER
+
+INLINE vec v_zero(void) { return v_set1(0); }
+INLINE mask v_gt(vec a, vec b) { return v_lt(b, a); }
+INLINE mask v_isnan(vec x) { return v_unordered(x, x); }
+INLINE vec v_abs(vec x) { return v_as_real(v_as_int(x) & i_set1((intr)((uintr)-1 >> 1))); }
+INLINE long at_most(long n, long limit) { return n < limit ? n : limit; }
+
+/* lanes folded in a fixed tree, so that the bits depend on the level alone */
+INLINE real v_sum(vec x)
+{
+    real lane[VL];
+    v_store(lane, x);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+/* the largest lane; NaN if any lane is NaN */
+INLINE real v_hmax(vec x)
+{
+    real lane[VL];
+    v_store(lane, x);
+    for (int l = 1; l < VL; l++)
+        if (!(lane[l] <= lane[0]) && lane[0] == lane[0]) lane[0] = lane[l];
+    return lane[0];
+}
+
+#endif

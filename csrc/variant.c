@@ -1,0 +1,20 @@
+/* One variant: every kernel at one instruction-set level and one precision.
+ * Compiled once for each with -DREAL_BITS, -DISA_HEADER and -DTABLE. All is
+ * static but the table, so no two variants can be mixed up by the linker. */
+#include "simd.h"
+#include "kernels.h"
+
+#include "kernels/vmath.h"
+#include "kernels/gemm.h"
+#include "kernels/copy.h"
+#include "kernels/pointwise.h"
+
+extern const fastnn_kernels TABLE;
+const fastnn_kernels TABLE = {
+    .isa = ISA_NAME,
+    .real_bits = REAL_BITS,
+    .vl = VL,
+    GEMM_ROWS
+    COPY_ROWS
+    POINTWISE_ROWS
+};

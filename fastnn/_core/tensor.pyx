@@ -1,0 +1,653 @@
+"""Tensor: shape, strides and dtype over a storage, and its place in the graph.
+
+What a tensor computes is declared in ops: the hot operators through a table of C
+functions, all other methods through install_method(). Strides count elements.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
+from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from fastnn._core.storage cimport Storage, new_storage
+from fastnn._kernels.copy cimport copy_strided
+
+cdef extern from "Python.h":
+    void PyType_Modified(type cls)
+
+cdef extern from *:
+    """
+    static PyObject *type_dictionary(PyTypeObject *cls) { return cls->tp_dict; }
+    """
+    object type_dictionary(type cls)
+
+
+# --- dtypes -------------------------------------------------------------------
+
+@cython.final
+cdef class DType:
+    """The type of a tensor's elements: fastnn.float32 and its siblings."""
+
+    def __repr__(self):
+        return f"fastnn.{self.name}"
+
+    def __reduce__(self):
+        return dtype_named, (self.name,)
+
+
+cdef DType make_dtype(str name, int code):
+    cdef DType dtype = DType.__new__(DType)
+    dtype.name = name
+    dtype.code = code
+    dtype.itemsize = itemsize(code)
+    dtype.is_floating_point = code >= FLOAT32
+    return dtype
+
+
+bool_ = make_dtype("bool", BOOL)
+uint8 = make_dtype("uint8", UINT8)
+int32 = make_dtype("int32", INT32)
+int64 = make_dtype("int64", INT64)
+float32 = make_dtype("float32", FLOAT32)
+float64 = make_dtype("float64", FLOAT64)
+cdef tuple dtypes = (bool_, uint8, int32, int64, float32, float64)
+ctypedef const char* c_string
+cdef c_string[6] formats = [b"?", b"B", b"i", b"q", b"f", b"d"]
+
+
+def dtype_named(name):
+    for dtype in dtypes:
+        if dtype.name == name:
+            return dtype
+    raise ValueError(f"unknown dtype {name!r}")
+
+
+cdef DType dtype_of(int code):
+    return <DType>dtypes[code]
+
+
+cdef int dtype_code(object dtype) except -1:
+    if isinstance(dtype, DType):
+        return (<DType>dtype).code
+    if dtype is float:
+        return FLOAT32
+    if dtype is int:
+        return INT64
+    if dtype is bool:
+        return BOOL
+    raise TypeError(f"dtype must be a fastnn dtype such as fastnn.float32, got {dtype!r}")
+
+
+# --- layout -------------------------------------------------------------------
+
+cdef bint is_contiguous(Tensor x) noexcept:
+    cdef Py_ssize_t expected = 1
+    cdef int d
+    for d in range(x.ndim_ - 1, -1, -1):
+        if x.shape_[d] != 1:
+            if x.strides_[d] != expected:
+                return x.size_ == 0
+            expected *= x.shape_[d]
+    return True
+
+
+cdef bint is_channels_last(Tensor x) noexcept:
+    cdef int[4] order = [1, 3, 2, 0]
+    cdef Py_ssize_t expected = 1
+    cdef int d, k
+    if x.ndim_ != 4:
+        return False
+    for k in range(4):
+        d = order[k]
+        if x.shape_[d] != 1:
+            if x.strides_[d] != expected:
+                return x.size_ == 0
+            expected *= x.shape_[d]
+    return True
+
+
+cdef bint is_dense(Tensor x) noexcept:
+    """Do the elements fill one block of memory, in whatever order of dimensions?"""
+    cdef Py_ssize_t expected = 1
+    cdef int d, found
+    cdef unsigned int done = 0
+    if x.size_ == 0:
+        return True
+    for d in range(x.ndim_):
+        if x.shape_[d] == 1:
+            done |= 1u << d
+    while done != (1u << x.ndim_) - 1:
+        found = -1
+        for d in range(x.ndim_):
+            if not done >> d & 1 and x.strides_[d] == expected:
+                found = d
+        if found < 0:
+            return False
+        expected *= x.shape_[found]
+        done |= 1u << found
+    return True
+
+
+cdef bint same_shape(Tensor x, Tensor y) noexcept:
+    cdef int d
+    if x.ndim_ != y.ndim_:
+        return False
+    for d in range(x.ndim_):
+        if x.shape_[d] != y.shape_[d]:
+            return False
+    return True
+
+
+# --- making tensors -----------------------------------------------------------
+
+cdef inline Tensor allocate(int dtype, int ndim, const Py_ssize_t* shape):
+    """A tensor with its memory, strides still unset."""
+    cdef Tensor y = Tensor.__new__(Tensor)
+    cdef Py_ssize_t size = 1
+    cdef int d
+    for d in range(ndim):
+        y.shape_[d] = shape[d]
+        size *= shape[d]
+    y.dtype_ = dtype
+    y.ndim_ = ndim
+    y.size_ = size
+    y.storage = new_storage(<size_t>size * itemsize(dtype))
+    y.ptr = y.storage.data
+    return y
+
+
+cdef Tensor new_tensor(int dtype, int ndim, const Py_ssize_t* shape):
+    cdef Tensor y = allocate(dtype, ndim, shape)
+    cdef Py_ssize_t stride = 1
+    cdef int d
+    for d in range(ndim - 1, -1, -1):
+        y.strides_[d] = stride
+        stride *= shape[d]
+    return y
+
+
+cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape):
+    cdef Tensor y = allocate(dtype, 4, shape)
+    y.strides_[1] = 1
+    y.strides_[3] = shape[1]
+    y.strides_[2] = shape[1] * shape[3]
+    y.strides_[0] = shape[1] * shape[3] * shape[2]
+    y.engine_layout = True
+    return y
+
+
+cdef Tensor new_like(Tensor x, int dtype):
+    cdef Tensor y
+    cdef int d
+    if is_contiguous(x) or not is_dense(x):
+        return new_tensor(dtype, x.ndim_, x.shape_)
+    y = allocate(dtype, x.ndim_, x.shape_)
+    for d in range(x.ndim_):
+        y.strides_[d] = x.strides_[d]
+    y.engine_layout = x.engine_layout
+    return y
+
+
+cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
+                     const Py_ssize_t* strides, char* data):
+    cdef Tensor y = Tensor.__new__(Tensor)
+    cdef Py_ssize_t size = 1
+    cdef int d
+    for d in range(ndim):
+        y.shape_[d] = shape[d]
+        y.strides_[d] = strides[d]
+        size *= shape[d]
+    y.dtype_ = x.dtype_
+    y.ndim_ = ndim
+    y.size_ = size
+    y.storage = x.storage
+    y.ptr = data
+    y.engine_layout = x.engine_layout
+    y.base = x if x.base is None else x.base
+    y.base_rebases = x.base_rebases if x.base is not None else x.storage.rebases
+    return y
+
+
+cdef Tensor alias(Tensor x):
+    cdef Tensor y = Tensor.__new__(Tensor)
+    share(y, x)
+    return y
+
+
+cdef void share(Tensor y, Tensor x):
+    """y, fresh, becomes another name for the memory of x, outside the graph."""
+    cdef int d
+    for d in range(x.ndim_):
+        y.shape_[d] = x.shape_[d]
+        y.strides_[d] = x.strides_[d]
+    y.dtype_ = x.dtype_
+    y.ndim_ = x.ndim_
+    y.size_ = x.size_
+    y.storage = x.storage
+    y.ptr = x.ptr
+    y.engine_layout = x.engine_layout
+
+
+cdef int copy_into(Tensor dst, Tensor src) except -1:
+    if not same_shape(dst, src):
+        raise ValueError(f"cannot copy shape {shape_text(src)} into shape {shape_text(dst)}")
+    copy_strided(dst.ndim_, dst.shape_, src.ptr, src.strides_, src.dtype_,
+                 dst.ptr, dst.strides_, dst.dtype_)
+    return 0
+
+
+cdef Tensor contiguous(Tensor x):
+    cdef Tensor y
+    if is_contiguous(x):
+        return x
+    y = new_tensor(x.dtype_, x.ndim_, x.shape_)
+    copy_into(y, x)
+    return y
+
+
+cdef Tensor channels_last(Tensor x):
+    cdef Tensor y
+    if is_channels_last(x):
+        return x
+    y = new_channels_last(x.dtype_, x.shape_)
+    copy_into(y, x)
+    return y
+
+
+cdef Tensor cast(Tensor x, int dtype):
+    cdef Tensor y
+    if x.dtype_ == dtype:
+        return x
+    y = new_like(x, dtype)
+    copy_into(y, x)
+    return y
+
+
+# --- checks -------------------------------------------------------------------
+
+cdef Tensor as_tensor(object x, str what):
+    if isinstance(x, Tensor):
+        return <Tensor>x
+    raise TypeError(f"{what} must be a Tensor, got {type(x).__name__}")
+
+
+cdef str shape_text(Tensor x):
+    return str(x.shape)
+
+
+cdef int check_float(Tensor x, str what) except -1:
+    if x.dtype_ < FLOAT32:
+        raise TypeError(f"{what} must be float32 or float64, got {dtype_of(x.dtype_).name}")
+    return 0
+
+
+cdef int check_same_dtype(Tensor x, Tensor like, str what) except -1:
+    if x.dtype_ != like.dtype_:
+        raise TypeError(f"{what} must have the same dtype, got {dtype_of(like.dtype_).name} "
+                        f"and {dtype_of(x.dtype_).name}")
+    return 0
+
+
+cdef int check_writable(Tensor x) except -1:
+    cdef int d
+    if x.storage.readonly:
+        raise ValueError("this tensor shares a read-only array: it cannot be changed in place")
+    for d in range(x.ndim_):
+        if x.strides_[d] == 0 and x.shape_[d] > 1:
+            raise ValueError("an expanded tensor, in which one memory cell stands for several "
+                             "elements, cannot be changed in place; clone() it first")
+    return 0
+
+
+cdef int normal_dim(object dim, int ndim) except -1:
+    cdef Py_ssize_t d = dim
+    cdef int reach = ndim if ndim > 0 else 1      # a scalar has dims -1 and 0
+    if d < -reach or d >= reach:
+        raise IndexError(f"dim must be from {-reach} to {reach - 1}, got {d}")
+    return <int>(d + reach if d < 0 else d)
+
+
+cdef int parse_shape(object shape, Py_ssize_t* out) except -1:
+    cdef int ndim = 0
+    cdef Py_ssize_t size = 1, length
+    if isinstance(shape, int):
+        shape = (shape,)
+    if len(shape) > MAX_NDIM:
+        raise ValueError(f"at most {MAX_NDIM} dimensions are supported, got {len(shape)}")
+    for entry in shape:
+        length = entry.__index__()
+        if length < 0:
+            raise ValueError(f"negative dimension {length} in shape {tuple(shape)}")
+        if length > 0 and size > (<Py_ssize_t>1 << 40) // length:
+            raise ValueError(f"shape {tuple(shape)} has too many elements")
+        size *= length
+        out[ndim] = length
+        ndim += 1
+    return ndim
+
+
+# --- the class ----------------------------------------------------------------
+
+cdef HotOperators hot
+memset(&hot, 0, sizeof(hot))
+
+
+cdef HotOperators* hot_operators() noexcept:
+    return &hot
+
+
+def install_method(str name, method):
+    """Make `method` an attribute of every Tensor (ops does so when it is imported)."""
+    type_dictionary(Tensor)[name] = method
+    PyType_Modified(Tensor)
+
+
+@cython.no_gc
+@cython.freelist(256)
+cdef class Tensor:
+    """An n-dimensional array with a place in the graph. Make one with fastnn.tensor()."""
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("make tensors with fastnn.tensor(data), fastnn.zeros(shape), ...")
+
+    @staticmethod
+    def _make_subclass(cls, data, requires_grad=False):
+        """An instance of a subclass of Tensor that shares the memory of data."""
+        cdef Tensor y = cls.__new__(cls)
+        share(y, as_tensor(data, "data"))
+        y.requires_grad = requires_grad
+        return y
+
+    # --- what it is ---
+
+    @property
+    def shape(self):
+        cdef int d
+        return tuple([self.shape_[d] for d in range(self.ndim_)])
+
+    @property
+    def ndim(self):
+        return self.ndim_
+
+    @property
+    def dtype(self):
+        return dtype_of(self.dtype_)
+
+    @property
+    def device(self):
+        return "cpu"
+
+    @property
+    def itemsize(self):
+        return itemsize(self.dtype_)
+
+    @property
+    def nbytes(self):
+        return self.size_ * itemsize(self.dtype_)
+
+    def size(self, dim=None):
+        """The shape, or its entry `dim`."""
+        if dim is None:
+            return self.shape
+        if self.ndim_ == 0:
+            raise IndexError("a tensor of no dimensions has no size(dim)")
+        return self.shape_[normal_dim(dim, self.ndim_)]
+
+    def stride(self, dim=None):
+        """The step in memory along each dimension, in elements."""
+        cdef int d
+        if dim is None:
+            return tuple([self.strides_[d] for d in range(self.ndim_)])
+        if self.ndim_ == 0:
+            raise IndexError("a tensor of no dimensions has no stride(dim)")
+        return self.strides_[normal_dim(dim, self.ndim_)]
+
+    def dim(self):
+        return self.ndim_
+
+    def numel(self):
+        return self.size_
+
+    def nelement(self):
+        return self.size_
+
+    def element_size(self):
+        return itemsize(self.dtype_)
+
+    def data_ptr(self):
+        return <size_t>self.ptr
+
+    def storage_offset(self):
+        return (self.ptr - self.storage.data) // itemsize(self.dtype_)
+
+    def is_floating_point(self):
+        return self.dtype_ >= FLOAT32
+
+    def is_contiguous(self, memory_format=None):
+        """Row-major without gaps? A layout that the engine chose counts as such."""
+        if memory_format == "channels_last":
+            return is_channels_last(self)
+        return self.engine_layout or is_contiguous(self)
+
+    def __len__(self):
+        if self.ndim_ == 0:
+            raise TypeError("len() of a tensor of no dimensions")
+        return self.shape_[0]
+
+    def __iter__(self):
+        if self.ndim_ == 0:
+            raise TypeError("iteration over a tensor of no dimensions")
+        return iter([self[i] for i in range(self.shape_[0])])
+
+    def __contains__(self, value):
+        return bool((self == value).any())
+
+    def __hash__(self):
+        return <Py_ssize_t><void*>self >> 4
+
+    def __repr__(self):
+        from fastnn._core.printing import tensor_text
+        return tensor_text(self)
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if self.ndim_ == 0 else object.__format__(self, spec)
+
+    # --- numbers out ---
+
+    def item(self):
+        """The value of a tensor of one element as a Python number."""
+        if self.size_ != 1:
+            raise ValueError(f"item() needs a tensor of one element, got shape {self.shape}")
+        if self.dtype_ == FLOAT32:
+            return (<float*>self.ptr)[0]
+        if self.dtype_ == FLOAT64:
+            return (<double*>self.ptr)[0]
+        if self.dtype_ == INT64:
+            return (<long long*>self.ptr)[0]
+        if self.dtype_ == INT32:
+            return (<int*>self.ptr)[0]
+        if self.dtype_ == BOOL:
+            return (<unsigned char*>self.ptr)[0] != 0
+        return (<unsigned char*>self.ptr)[0]
+
+    def tolist(self):
+        """Nested lists of Python numbers; a number for a tensor of no dimensions."""
+        return self.detach().numpy().tolist()
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        if self.dtype_ >= FLOAT32:
+            raise TypeError(f"a {self.dtype.name} tensor cannot be used as an index")
+        return int(self.item())
+
+    def __bool__(self):
+        if self.size_ != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous")
+        return bool(self.item())
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        cdef long step = itemsize(self.dtype_)
+        cdef bint strided = flags & PyBUF_STRIDES == PyBUF_STRIDES
+        cdef Py_ssize_t* steps
+        cdef int d
+        if self.tracked:
+            raise BufferError("this tensor requires grad; take detach() first")
+        if flags & PyBUF_WRITABLE and self.storage.readonly:
+            raise BufferError("this tensor is read-only")
+        if not strided and not is_contiguous(self):
+            raise BufferError("this tensor is not contiguous")
+        steps = <Py_ssize_t*>malloc(MAX_NDIM * sizeof(Py_ssize_t))   # freed by __releasebuffer__
+        if steps == NULL:
+            raise MemoryError("cannot describe the buffer")
+        for d in range(self.ndim_):
+            steps[d] = self.strides_[d] * step
+        if not self.storage.readonly:
+            self.storage.shared = True
+        buffer.buf = self.ptr
+        buffer.len = self.size_ * step
+        buffer.itemsize = step
+        buffer.readonly = self.storage.readonly
+        buffer.ndim = self.ndim_
+        buffer.format = <char*>formats[self.dtype_] if flags & PyBUF_FORMAT else NULL
+        buffer.shape = self.shape_ if flags & PyBUF_ND else NULL
+        buffer.strides = steps if strided else NULL
+        buffer.suboffsets = NULL
+        buffer.internal = steps
+        buffer.obj = self
+
+    def __releasebuffer__(self, Py_buffer* buffer):
+        free(buffer.internal)
+
+    # --- its place in the graph ---
+
+    @property
+    def requires_grad(self):
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, bint value):
+        if value and self.dtype_ < FLOAT32:
+            raise TypeError(f"only floating-point tensors can require grad, not {self.dtype.name}")
+        if not value and self.node is not None:
+            raise RuntimeError("a result of the graph cannot stop requiring grad; use detach()")
+        self.tracked = value
+
+    def requires_grad_(self, requires_grad=True):
+        """Set requires_grad and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self):
+        return self.node is None
+
+    @property
+    def grad_fn(self):
+        return self.node
+
+    @property
+    def grad(self):
+        return self.grad_
+
+    @grad.setter
+    def grad(self, value):
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
+            if not same_shape(self, <Tensor>value) or self.dtype_ != (<Tensor>value).dtype_:
+                raise ValueError(f"grad must have shape {self.shape} and dtype {self.dtype.name}, got "
+                                 f"{value.shape} and {value.dtype.name}")
+        self.grad_ = value
+
+    @property
+    def data(self):
+        """The same memory, outside the graph."""
+        return alias(self)
+
+    @data.setter
+    def data(self, value):
+        cdef Tensor x = as_tensor(value, "data")
+        if x.dtype_ != self.dtype_:
+            raise TypeError(f"data must be {self.dtype.name}, got {x.dtype.name}")
+        share(self, x)
+
+    def detach(self):
+        """The same memory, outside the graph."""
+        return alias(self)
+
+    @property
+    def _version(self):
+        return self.storage.version
+
+    @property
+    def _base(self):
+        return self.base
+
+    # --- operators ---
+
+    def __add__(self, other):
+        return hot.add(self, other)
+
+    def __radd__(self, other):
+        return hot.add(other, self)
+
+    def __sub__(self, other):
+        return hot.sub(self, other)
+
+    def __rsub__(self, other):
+        return hot.sub(other, self)
+
+    def __mul__(self, other):
+        return hot.mul(self, other)
+
+    def __rmul__(self, other):
+        return hot.mul(other, self)
+
+    def __truediv__(self, other):
+        return hot.truediv(self, other)
+
+    def __rtruediv__(self, other):
+        return hot.truediv(other, self)
+
+    def __pow__(self, other, modulo):
+        return hot.pow(self, other)
+
+    def __rpow__(self, other, modulo):
+        return hot.pow(other, self)
+
+    def __matmul__(self, other):
+        return hot.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return hot.matmul(other, self)
+
+    def __neg__(self):
+        return hot.neg(self)
+
+    def __pos__(self):
+        return self
+
+    def __getitem__(self, index):
+        return hot.getitem(self, index)
+
+    def __setitem__(self, index, value):
+        hot.setitem(self, index, value)
+
+    def __richcmp__(self, other, int op):
+        if op == Py_LT:
+            return hot.lt(self, other)
+        if op == Py_LE:
+            return hot.le(self, other)
+        if op == Py_GT:
+            return hot.gt(self, other)
+        if op == Py_GE:
+            return hot.ge(self, other)
+        if op == Py_EQ:
+            return hot.eq(self, other)
+        return hot.ne(self, other)

@@ -1,0 +1,1 @@
+"""The hot loops: blocking, packing, threads. Raw pointers only; they know no Tensor."""

@@ -1,0 +1,58 @@
+# The table of micro-kernels in use, and the one way to run anything in parallel.
+
+cdef extern from "kernels.h" nogil:
+    ctypedef struct gemm_tile_args:
+        long batches, k
+        const void* a
+        long a_row, a_k, a_batch
+        const void* b
+        long b_k, b_batch
+        void* c
+        long c_row
+        long n
+        int accumulate
+        int relu
+        const void* bias
+
+    ctypedef void (*gemm_tile_fn)(const gemm_tile_args* tile) noexcept nogil
+    ctypedef void (*pointwise_fn)(const void* a, long sa, const void* b, long sb, void* y, long n,
+                                  const double* p) noexcept nogil
+
+    ctypedef struct fastnn_kernels:
+        const char* isa
+        int real_bits
+        int vl
+        int[3] gemm_rows
+        gemm_tile_fn[3][17] gemm_tile
+        void (*gemm_pack)(const void* src, long si, long sj, void* dst, long k, long n, long nr) noexcept nogil
+        void (*copy_2d)(const void* src, long s_row, long s_col, void* dst, long d_row, long d_col,
+                        long rows, long cols) noexcept nogil
+        pointwise_fn[1] pointwise
+
+# dtype codes, in the order of type promotion
+cdef enum:
+    BOOL = 0
+    UINT8 = 1
+    INT32 = 2
+    INT64 = 3
+    FLOAT32 = 4
+    FLOAT64 = 5
+
+cdef long itemsize(int dtype) noexcept nogil
+
+# the table for FLOAT32 or FLOAT64
+cdef const fastnn_kernels* kernels(int dtype) noexcept nogil
+
+# how many threads are worth starting for work that takes `ns` nanoseconds on one
+cdef int team_size(double ns) noexcept nogil
+
+# Runs task(context, item, thread) for every item < items, each once, in any
+# order, on at most `threads` threads; thread < threads numbers the scratch to use.
+ctypedef void (*item_task)(void* context, long item, int thread) noexcept nogil
+cdef void parallel_for(item_task task, void* context, long items, int threads) noexcept nogil
+
+# Runs task(context, thread, team) once on each of a team of at most `threads`
+# threads, which may meet at team_barrier().
+ctypedef void (*team_task)(void* context, int thread, int team) noexcept nogil
+cdef void parallel_team(team_task task, void* context, int threads) noexcept nogil
+cdef void team_barrier() noexcept nogil
