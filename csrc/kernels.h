@@ -37,6 +37,12 @@ typedef void (*gemm_tile_fn)(const gemm_tile_args *);
 typedef void (*pointwise_fn)(const void *a, long sa, const void *b, long sb, void *y, long n,
                              const double *p);
 
+/* reduce.h: rows or columns of x[i * row_step + j], i < rows, j < n, to y[rows] or y[n];
+ * shift has one number for each y, or is NULL */
+enum { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_COUNT, REDUCE_KINDS };
+typedef void (*reduce_fn)(const void *x, long rows, long row_step, long n, const void *shift, void *y);
+typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t *index, void *value);
+
 #include "kernels/pointwise_list.h"
 
 #define POINTWISE_ENUM(name, ...) PW_##name,
@@ -56,6 +62,12 @@ typedef struct {
     /* copy.h: dst[i * d_row + j * d_col] = src[i * s_row + j * s_col] for i < rows, j < cols */
     void (*copy_2d)(const void *src, long s_row, long s_col, void *dst, long d_row, long d_col,
                     long rows, long cols);
+
+    /* reduce.h */
+    reduce_fn reduce_rows[REDUCE_KINDS];
+    reduce_fn reduce_columns[REDUCE_KINDS];
+    arg_fn arg_rows[2];    /* largest, smallest */
+    arg_fn arg_columns[2];
 
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];

@@ -8,6 +8,7 @@
 #include "kernels/gemm.h"
 #include "kernels/copy.h"
 #include "kernels/pointwise.h"
+#include "kernels/reduce.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -17,4 +18,5 @@ const fastnn_kernels TABLE = {
     GEMM_ROWS
     COPY_ROWS
     POINTWISE_ROWS
+    REDUCE_ROWS
 };

@@ -1,5 +1,7 @@
 # The table of micro-kernels in use, and the one way to run anything in parallel.
 
+from libc.stdint cimport int64_t
+
 cdef extern from "kernels.h" nogil:
     ctypedef struct gemm_tile_args:
         long batches, k
@@ -18,6 +20,13 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*pointwise_fn)(const void* a, long sa, const void* b, long sb, void* y, long n,
                                   const double* p) noexcept nogil
 
+    enum:
+        REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_COUNT, REDUCE_KINDS
+    ctypedef void (*reduce_fn)(const void* x, long rows, long row_step, long n,
+                               const void* shift, void* y) noexcept nogil
+    ctypedef void (*arg_fn)(const void* x, long rows, long row_step, long n,
+                            int64_t* index, void* value) noexcept nogil
+
     ctypedef struct fastnn_kernels:
         const char* isa
         int real_bits
@@ -27,6 +36,10 @@ cdef extern from "kernels.h" nogil:
         void (*gemm_pack)(const void* src, long si, long sj, void* dst, long k, long n, long nr) noexcept nogil
         void (*copy_2d)(const void* src, long s_row, long s_col, void* dst, long d_row, long d_col,
                         long rows, long cols) noexcept nogil
+        reduce_fn[6] reduce_rows
+        reduce_fn[6] reduce_columns
+        arg_fn[2] arg_rows
+        arg_fn[2] arg_columns
         pointwise_fn[1] pointwise
 
 # dtype codes, in the order of type promotion
