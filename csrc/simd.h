@@ -39,7 +39,46 @@ INLINE vec v_zero(void) { return v_set1(0); }
 INLINE mask v_gt(vec a, vec b) { return v_lt(b, a); }
 INLINE mask v_isnan(vec x) { return v_unordered(x, x); }
 INLINE vec v_abs(vec x) { return v_as_real(v_as_int(x) & i_set1((intr)((uintr)-1 >> 1))); }
+INLINE vec v_copy_sign(vec x, vec sign_of)
+{
+    const veci sign = i_set1((intr)((uintr)1 << (REAL_BITS - 1)));
+    return v_as_real(v_as_int(v_abs(x)) | (v_as_int(sign_of) & sign));
+}
+/* keeps NaN */
+INLINE vec v_clamp(vec x, real low, real high) { return v_min(v_set1(high), v_max(v_set1(low), x)); }
 INLINE long at_most(long n, long limit) { return n < limit ? n : limit; }
+
+/* Numbers put together and taken apart; n and k are whole numbers held as reals. */
+#ifndef ISA_SCALES
+#if REAL_BITS == 32
+enum { FRACTION_BITS = 23, EXPONENT_BIAS = 127 };
+#else
+enum { FRACTION_BITS = 52, EXPONENT_BIAS = 1023 };
+#endif
+
+INLINE vec i_power_of_2(veci n)
+{
+    return v_as_real(i_shl(i_add(n, i_set1(EXPONENT_BIAS)), FRACTION_BITS));
+}
+
+/* x * 2^n for x near 1, rounded once: to subnormals, 0 or infinity where it must */
+INLINE vec v_scale(vec x, vec n)
+{
+    veci whole = v_to_int(n), half = i_shr(whole, 1);
+    return x * i_power_of_2(half) * i_power_of_2(i_sub(whole, half));
+}
+
+/* x = m * 2^k with 0.75 <= m < 1.5, for finite x > 0; returns m */
+INLINE vec v_split(vec x, vec *k)
+{
+    const real up = (real)((uintr)1 << FRACTION_BITS);
+    mask tiny = v_lt(x, i_power_of_2(i_set1(1 - EXPONENT_BIAS)));
+    veci bits = v_as_int(v_select(tiny, x * v_set1(up), x));
+    veci whole = i_shr(i_sub(bits, v_as_int(v_set1((real)0.75))), FRACTION_BITS);
+    *k = v_to_real(whole) - v_select(tiny, v_set1(FRACTION_BITS), v_zero());
+    return v_as_real(i_sub(bits, i_shl(whole, FRACTION_BITS)));
+}
+#endif
 
 /* lanes folded in a fixed tree, so that the bits depend on the level alone */
 INLINE real v_sum(vec x)

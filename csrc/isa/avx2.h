@@ -57,6 +57,8 @@ static inline veci i_select(mask m, veci a, veci b) { return _mm256_blendv_epi8(
 static inline mask i_eq(veci a, veci b) { return I(cmpeq)(a, b); }
 static inline veci v_as_int(vec x) { return AS_INT(x); }
 static inline vec v_as_real(veci i) { return AS_REAL(i); }
+static inline veci i_add(veci a, veci b) { return I(add)(a, b); }
+static inline veci i_sub(veci a, veci b) { return I(sub)(a, b); }
 static inline veci i_shl(veci i, int s) { return I(sll)(i, _mm_cvtsi32_si128(s)); }
 static inline veci i_shr(veci i, int s) { return (veci)((lanes)i >> s); }
 

@@ -63,8 +63,19 @@ static inline veci v_as_int(vec x) { return AS_INT(x); }
 static inline vec v_as_real(veci i) { return AS_REAL(i); }
 static inline veci v_to_int(vec x) { return TO_INT(x); }
 static inline vec v_to_real(veci i) { return TO_REAL(i); }
+static inline veci i_add(veci a, veci b) { return I(add)(a, b); }
+static inline veci i_sub(veci a, veci b) { return I(sub)(a, b); }
 static inline veci i_shl(veci i, int s) { return I(sll)(i, _mm_cvtsi32_si128(s)); }
 static inline veci i_shr(veci i, int s) { return I(sra)(i, _mm_cvtsi32_si128(s)); }
+
+#define ISA_SCALES /* has the functions of simd.h that take numbers apart */
+static inline vec v_scale(vec x, vec n) { return V(scalef)(x, n); }
+static inline vec v_split(vec x, vec *k)
+{
+    vec m = V(getmant)(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
+    *k = V(getexp)(x) - V(getexp)(m);
+    return m;
+}
 
 #if REAL_BITS == 32
 static inline veci i_load_u8(const uint8_t *p, long n) { return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m_tail(n), p)); }

@@ -57,6 +57,8 @@ static inline veci v_as_int(vec x) { return (veci)x; }
 static inline vec v_as_real(veci i) { return (vec)i; }
 static inline veci v_to_int(vec x) { return __builtin_convertvector(x, veci); }
 static inline vec v_to_real(veci i) { return __builtin_convertvector(i, vec); }
+static inline veci i_add(veci a, veci b) { return (veci)((mask)a + (mask)b); }
+static inline veci i_sub(veci a, veci b) { return (veci)((mask)a - (mask)b); }
 static inline veci i_shl(veci i, int s) { return i << s; }
 static inline veci i_shr(veci i, int s) { return i >> s; }
 

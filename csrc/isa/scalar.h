@@ -39,6 +39,8 @@ static inline veci v_as_int(vec x) { veci i; memcpy(&i, &x, sizeof i); return i;
 static inline vec v_as_real(veci i) { vec x; memcpy(&x, &i, sizeof x); return x; }
 static inline veci v_to_int(vec x) { return (veci)x; }
 static inline vec v_to_real(veci i) { return (vec)i; }
+static inline veci i_add(veci a, veci b) { return (veci)((uintr)a + (uintr)b); }
+static inline veci i_sub(veci a, veci b) { return (veci)((uintr)a - (uintr)b); }
 static inline veci i_shl(veci i, int s) { return (veci)((uintr)i << s); }
 static inline veci i_shr(veci i, int s) { return i >> s; }
 
