@@ -48,6 +48,23 @@ typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t 
 #define POINTWISE_ENUM(name, ...) PW_##name,
 enum { POINTWISE_LIST(POINTWISE_ENUM) PW_COUNT };
 
+/* optim.h: the constants of one optimiser step, the same for every number */
+typedef struct {
+    double sign;         /* -1 to maximise */
+    double weight_decay;
+    double lr, momentum, damp; /* damp = 1 - dampening */
+    int nesterov, first;
+} sgd_rule;
+
+typedef struct {
+    double sign;
+    double weight_decay; /* added to the gradient */
+    double shrink;       /* 1 - lr * weight decay where it is decoupled, else 1 */
+    double m_gain, v_gain, beta2; /* 1 - beta1, 1 - beta2 */
+    double step, root;   /* lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t) */
+    double eps;
+} adam_rule;
+
 typedef struct {
     const char *isa;
     int real_bits;
@@ -71,6 +88,11 @@ typedef struct {
 
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];
+
+    /* optim.h */
+    void (*sgd_step)(void *x, const void *dx, void *buf, long n, const sgd_rule *rule);
+    void (*adam_step)(void *x, const void *dx, void *m, void *v, void *vmax, long n,
+                      const adam_rule *rule);
 } fastnn_kernels;
 
 /* dispatch.c: the levels compiled into this build that this CPU can run, best first */

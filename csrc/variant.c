@@ -9,6 +9,7 @@
 #include "kernels/copy.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
+#include "kernels/optim.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -19,4 +20,5 @@ const fastnn_kernels TABLE = {
     COPY_ROWS
     POINTWISE_ROWS
     REDUCE_ROWS
+    OPTIM_ROWS
 };

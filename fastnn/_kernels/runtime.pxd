@@ -27,6 +27,13 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*arg_fn)(const void* x, long rows, long row_step, long n,
                             int64_t* index, void* value) noexcept nogil
 
+    ctypedef struct sgd_rule:
+        double sign, weight_decay, lr, momentum, damp
+        int nesterov, first
+
+    ctypedef struct adam_rule:
+        double sign, weight_decay, shrink, m_gain, v_gain, beta2, step, root, eps
+
     ctypedef struct fastnn_kernels:
         const char* isa
         int real_bits
@@ -41,6 +48,9 @@ cdef extern from "kernels.h" nogil:
         arg_fn[2] arg_rows
         arg_fn[2] arg_columns
         pointwise_fn[1] pointwise
+        void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
+        void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
+                          const adam_rule* rule) noexcept nogil
 
 # dtype codes, in the order of type promotion
 cdef enum:
