@@ -1,5 +1,37 @@
 """fastnn: a deep-learning engine for the CPU."""
 
+from fastnn._core.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from fastnn._core.interop import from_numpy
+from fastnn._core.storage import empty_cache, memory_stats, reset_peak_memory_stats
+from fastnn._core.tensor import (
+    DType,
+    Tensor,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+)
+from fastnn._core.tensor import bool_ as bool
+from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
+from fastnn.ops.creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
 
-__all__ = ["__version__"]
+float = float32
+double = float64
+int = int32
+long = int64

@@ -6,6 +6,7 @@ functions, all other methods through install_method(). Strides count elements.
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -18,7 +19,11 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    static PyObject *type_dictionary(PyTypeObject *cls) { return cls->tp_dict; }
+    static PyObject *type_dictionary(PyTypeObject *cls)
+    {
+        Py_INCREF(cls->tp_dict);
+        return cls->tp_dict;
+    }
     """
     object type_dictionary(type cls)
 
@@ -316,7 +321,7 @@ cdef int parse_shape(object shape, Py_ssize_t* out) except -1:
     if len(shape) > MAX_NDIM:
         raise ValueError(f"at most {MAX_NDIM} dimensions are supported, got {len(shape)}")
     for entry in shape:
-        length = entry.__index__()
+        length = PyNumber_Index(entry)
         if length < 0:
             raise ValueError(f"negative dimension {length} in shape {tuple(shape)}")
         if length > 0 and size > (<Py_ssize_t>1 << 40) // length:
