@@ -80,6 +80,47 @@ INLINE vec v_split(vec x, vec *k)
 }
 #endif
 
+/* interleaved halves: (a0 b0 a1 b1 ...) of the low halves and of the high halves */
+#if VL == 16
+#define ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define VL_LOG2 4
+#elif VL == 8
+#define ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define VL_LOG2 3
+#elif VL == 4
+#define ZIP_LOW 0, 4, 1, 5
+#define ZIP_HIGH 2, 6, 3, 7
+#define VL_LOG2 2
+#elif VL == 2
+#define ZIP_LOW 0, 2
+#define ZIP_HIGH 1, 3
+#define VL_LOG2 1
+#else
+#define VL_LOG2 0
+#endif
+#if VL > 1
+INLINE vec v_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, ZIP_LOW); }
+INLINE vec v_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, ZIP_HIGH); }
+#else
+INLINE vec v_zip_low(vec a, vec b) { (void)b; return a; }
+INLINE vec v_zip_high(vec a, vec b) { (void)a; return b; }
+#endif
+
+/* lane j of row i becomes lane i of row j: VL_LOG2 rounds of a perfect shuffle */
+INLINE void v_transpose(vec row[VL])
+{
+    UNROLL for (int round = 0; round < VL_LOG2; round++) {
+        vec t[VL];
+        UNROLL for (int i = 0; i < VL / 2; i++) {
+            t[2 * i] = v_zip_low(row[i], row[i + VL / 2]);
+            t[2 * i + 1] = v_zip_high(row[i], row[i + VL / 2]);
+        }
+        UNROLL for (int i = 0; i < VL; i++) row[i] = t[i];
+    }
+}
+
 /* lanes folded in a fixed tree, so that the bits depend on the level alone */
 INLINE real v_sum(vec x)
 {

@@ -84,24 +84,48 @@ GEMM_EACH_EXPANDED(1, GEMM_MR1, GEMM_TILE)
 GEMM_EACH_EXPANDED(2, GEMM_MR2, GEMM_TILE)
 GEMM_EACH_EXPANDED(4, GEMM_MR4, GEMM_TILE)
 
+/* dst[i * nr + j] = src[i + j * sj] for i < k, j < cols; zero for cols <= j < nr */
+INLINE void gemm_pack_transposed(const real *src, long sj, real *dst, long k, long cols, long nr)
+{
+    for (long i = 0; i < k; i += VL)
+        for (long j = 0; j < nr; j += VL) {
+            const real *from = src + i + j * sj;
+            real *to = dst + i * nr + j;
+            vec row[VL];
+            if (i + VL <= k && j + VL <= cols) {
+                UNROLL for (int l = 0; l < VL; l++) row[l] = v_load(from + l * sj);
+            } else {
+                UNROLL for (int l = 0; l < VL; l++)
+                    row[l] = j + l < cols ? v_load_n(from + l * sj, k - i) : v_zero();
+            }
+            v_transpose(row);
+            if (i + VL <= k && j + VL <= nr) {
+                UNROLL for (int l = 0; l < VL; l++) v_store(to + l * nr, row[l]);
+            } else {
+                UNROLL for (int l = 0; l < VL; l++)
+                    if (i + l < k) v_store_n(to + l * nr, row[l], nr - j);
+            }
+        }
+}
+
+/* dst[i * nr + j] = src[i * si + j] for i < k, j < cols; zero for cols <= j < nr */
+INLINE void gemm_pack_rows(const real *src, long si, real *dst, long k, long cols, long nr)
+{
+    for (long i = 0; i < k; i++, src += si, dst += nr)
+        for (long j = 0; j < nr; j += VL) v_store_n(dst + j, v_load_n(src + j, cols - j), nr - j);
+}
+
 static void gemm_pack(const void *src_, long si, long sj, void *dst_, long k, long n, long nr)
 {
     for (long j0 = 0; j0 < n; j0 += nr) {
         const real *src = (const real *)src_ + j0 * sj;
         real *dst = (real *)dst_ + j0 * k;
         long cols = at_most(n - j0, nr);
-        if (sj == 1) {
-            for (long i = 0; i < k; i++, dst += nr) {
-                for (long j = 0; j < cols; j += VL) v_store_n(dst + j, v_load_n(src + i * si + j, cols - j), nr - j);
-                for (long j = (cols + VL - 1) / VL * VL; j < nr; j++) dst[j] = 0;
-            }
-        } else {
-            /* blocks of eight source columns keep both sides within a few cache lines */
-            for (long i0 = 0; i0 < k; i0 += 16)
-                for (long j = 0; j < nr; j++)
-                    for (long i = i0; i < at_most(i0 + 16, k); i++)
-                        dst[i * nr + j] = j < cols ? src[i * si + j * sj] : 0;
-        }
+        if (sj == 1) gemm_pack_rows(src, si, dst, k, cols, nr);
+        else if (si == 1) gemm_pack_transposed(src, sj, dst, k, cols, nr);
+        else
+            for (long i = 0; i < k; i++)
+                for (long j = 0; j < nr; j++) dst[i * nr + j] = j < cols ? src[i * si + j * sj] : 0;
     }
 }
 

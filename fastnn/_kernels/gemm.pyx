@@ -1,0 +1,422 @@
+"""Matrix multiply: C[M, N] (+)= A[M, K] B[K, N] over the register tile of gemm.h.
+
+C is cut into panels of columns (1, 2 or 4 vectors wide) and evenly high tiles of
+rows, K into blocks that start from C, so every element is one chain of fused
+multiply-adds in ascending k whatever the cut. B is used in place where its
+columns are contiguous and it is small or used little, else it is packed into
+panels; A is copied block by block where its stride would hit few cache sets.
+Threads share out chunks of C. Everything is chosen from the shape alone.
+"""
+
+from fastnn._kernels.runtime cimport (
+    fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
+)
+
+cdef enum:
+    K_BLOCK_BYTES = 1536         # of a row of A: 14 rows of it stay in the first-level cache
+    COLUMN_BLOCK_BYTES = 2048    # of a row of B: a block of K rows of it stays in the second
+    CHUNK_TILES = 8              # most row tiles of a chunk
+    ITEM_NS = 8000               # least work worth an item of its own
+    MOST_ITEMS = 32
+    PACKED_BYTES = 32 << 20      # most of B packed at a time
+
+cdef enum Path:
+    DIRECT = 0
+    PACKED = 1
+
+cdef struct Plan:
+    Path path
+    bint pack_a
+    int width                    # of the full panels: 1 << width vectors
+    long nr                      # their columns
+    long full_panels, panels     # the last one or two are narrower
+    long tail_start[3]
+    int tail_width[3]
+    long row_tiles
+    long k_blocks
+    long block_panels            # panels whose block of B stays in cache
+    long row_chunks, col_chunks, group, groups   # an item is a chunk of `group` problems
+    double ns                    # estimated, on one thread
+
+cdef struct Run:
+    const Gemm* g
+    const fastnn_kernels* table
+    Plan plan
+    char* packed_b               # [batch][panel][K][columns of the panel]
+    long packed_batch            # elements of one problem's packed B; 0: shared
+    char* packed_a               # of each thread
+    size_t a_bytes
+
+
+# --- the plan -----------------------------------------------------------------
+
+cdef inline long ceil_div(long a, long b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef Gemm gemm_job(int dtype, long M, long N, long K) noexcept nogil:
+    cdef Gemm g
+    g.dtype, g.M, g.N, g.K = dtype, M, N, K
+    g.a = g.b = g.c = g.bias = NULL
+    g.a_row = g.a_k = g.b_k = g.b_col = g.c_row = 0
+    g.accumulate = g.relu = False
+    g.batches = 1
+    g.a_batch = g.b_batch = g.c_batch = 0
+    g.a_offsets = g.b_offsets = NULL
+    return g
+
+
+cdef inline Gemm merged(const Gemm* g) noexcept nogil:
+    """A batch that shares B and follows row after row is one higher problem."""
+    cdef Gemm one = g[0]
+    if (g.batches > 1 and g.b_batch == 0 and g.a_offsets == NULL and g.b_offsets == NULL
+            and g.a_batch == g.M * g.a_row and g.c_batch == g.M * g.c_row):
+        one.M *= g.batches
+        one.batches = 1
+    return one
+
+
+cdef inline double estimate(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    """Nanoseconds on one thread, at 8 multiply-adds a lane and nanosecond / 2."""
+    return <double>g.batches * g.M * g.N * (g.K + 8) / (4 * table.vl)
+
+
+cdef void cut_columns(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcept nogil:
+    cdef long vl = table.vl, rest, start
+    cdef int tails = 0
+    if g.N <= vl:
+        p.width = 0
+    elif g.M <= table.gemm_rows[2] and g.N > 3 * vl:
+        p.width = 2
+    else:
+        p.width = 1
+    p.nr = vl << p.width
+    p.full_panels = g.N // p.nr
+    start = p.full_panels * p.nr
+    while start < g.N:
+        rest = g.N - start
+        p.tail_start[tails] = start
+        p.tail_width[tails] = 2 if rest > 3 * vl else 1 if rest > vl else 0
+        start += vl << p.tail_width[tails]
+        tails += 1
+    p.panels = p.full_panels + tails
+
+
+cdef void cut_chunks(const Gemm* g, Plan* p) noexcept nogil:
+    cdef long size = itemsize(g.dtype), wanted
+    p.block_panels = max(1, COLUMN_BLOCK_BYTES // (p.nr * size))
+    p.row_chunks = ceil_div(p.row_tiles, CHUNK_TILES)
+    p.col_chunks = ceil_div(p.panels, p.block_panels)
+    p.group = p.groups = 1
+    if g.batches > 1:
+        p.group = min(max(1, <long>(ITEM_NS * g.batches / (p.ns + 1))), g.batches)
+        p.groups = ceil_div(g.batches, p.group)
+    wanted = min(<long>(p.ns / ITEM_NS), <long>MOST_ITEMS)
+    while p.groups * p.row_chunks * p.col_chunks < wanted:
+        if p.row_chunks < p.row_tiles and (g.M * p.col_chunks > g.N * p.row_chunks
+                                           or p.col_chunks >= p.panels):
+            p.row_chunks = min(2 * p.row_chunks, p.row_tiles)
+        elif p.col_chunks < p.panels:
+            p.col_chunks = min(2 * p.col_chunks, p.panels)
+        else:
+            break
+
+
+cdef bint should_pack_b(const Gemm* g) noexcept nogil:
+    if g.b_col != 1 and g.N > 1:
+        return True
+    return g.M >= 192 and g.N * g.K * itemsize(g.dtype) > 256 << 10
+
+
+cdef bint should_pack_a(const Gemm* g, const Plan* p) noexcept nogil:
+    """Where rows, or steps along k, lie so that few cache sets hold them all."""
+    cdef long size = itemsize(g.dtype)
+    if p.panels < 4 * p.col_chunks or g.K < 16:
+        return False
+    if g.a_k == 1:
+        return g.a_row * size % 2048 == 0
+    return g.a_k * size >= 1024
+
+
+cdef void make_plan(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcept nogil:
+    p.path = PACKED if should_pack_b(g) else DIRECT
+    p.ns = estimate(g, table)
+    cut_columns(g, table, p)
+    p.row_tiles = ceil_div(g.M, table.gemm_rows[p.width])
+    p.k_blocks = max(1, ceil_div(g.K * itemsize(g.dtype), K_BLOCK_BYTES))
+    cut_chunks(g, p)
+    p.pack_a = should_pack_a(g, p)
+
+
+# --- scratch ------------------------------------------------------------------
+
+cdef inline long padded_columns(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    return ceil_div(g.N, table.vl) * table.vl
+
+
+cdef inline size_t line_up(size_t nbytes) noexcept nogil:
+    return (nbytes + 63) // 64 * 64
+
+
+cdef inline long a_block_row(const Gemm* g, const Plan* p) noexcept nogil:
+    """The row stride of a copied block of A: an odd number of cache lines."""
+    cdef long line = 64 // itemsize(g.dtype)
+    return (ceil_div(ceil_div(g.K, p.k_blocks), line) | 1) * line
+
+
+cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table) noexcept nogil:
+    """Bytes of one thread's copied block of A, whatever the round."""
+    cdef long tallest = max(table.gemm_rows[0], table.gemm_rows[1])
+    if not p.pack_a:
+        return 0
+    return line_up(min(CHUNK_TILES * tallest, g.M) * a_block_row(g, p) * itemsize(g.dtype)) + 64
+
+
+cdef long round_batches(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    """How many problems of a batch are packed and computed at a time."""
+    cdef size_t nbytes = padded_columns(g, table) * g.K * itemsize(g.dtype) + 1
+    return min(g.batches, max(1, <long>(PACKED_BYTES // nbytes)))
+
+
+cdef long round_columns(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    """How many columns are: a multiple of the widest panel."""
+    cdef long widest = 4 * table.vl
+    cdef long columns = PACKED_BYTES // (g.K * itemsize(g.dtype) + 1) // widest * widest
+    return min(g.N, max(widest, columns))
+
+
+cdef size_t b_scratch(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    cdef long batches = 1 if b_is_shared(g) else round_batches(g, table)
+    cdef long columns = ceil_div(round_columns(g, table), table.vl) * table.vl
+    return line_up(batches * columns * g.K * itemsize(g.dtype))
+
+
+cdef inline bint b_is_shared(const Gemm* g) noexcept nogil:
+    return g.batches == 1 or (g.b_batch == 0 and g.b_offsets == NULL)
+
+
+cdef int gemm_threads(const Gemm* g) noexcept nogil:
+    return team_size(estimate(g, kernels(g.dtype)))
+
+
+cdef size_t gemm_scratch_bytes(const Gemm* g, int threads) noexcept nogil:
+    cdef const fastnn_kernels* table = kernels(g.dtype)
+    cdef Gemm job = merged(g)
+    cdef Plan plan
+    cdef size_t nbytes
+    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
+        return 0
+    make_plan(&job, table, &plan)
+    nbytes = threads * a_scratch(&job, &plan, table)
+    if plan.path == PACKED:
+        nbytes += b_scratch(&job, table)
+    return nbytes
+
+
+# --- the work -----------------------------------------------------------------
+
+cdef inline const char* b_of(const Gemm* g, long batch, long size) noexcept nogil:
+    cdef long offset = batch * g.b_batch if g.b_offsets == NULL else g.b_offsets[batch]
+    return <const char*>g.b + offset * size
+
+
+cdef inline const char* a_of(const Gemm* g, long batch, long size) noexcept nogil:
+    cdef long offset = batch * g.a_batch if g.a_offsets == NULL else g.a_offsets[batch]
+    return <const char*>g.a + offset * size
+
+
+cdef inline long panel_start(const Plan* p, long q) noexcept nogil:
+    return q * p.nr if q < p.full_panels else p.tail_start[q - p.full_panels]
+
+
+cdef inline int panel_width(const Plan* p, long q) noexcept nogil:
+    return p.width if q < p.full_panels else p.tail_width[q - p.full_panels]
+
+
+cdef void pack_item(void* context, long item, int thread) noexcept nogil:
+    """Packs one panel of B."""
+    cdef Run* run = <Run*>context
+    cdef const Gemm* g = run.g
+    cdef const Plan* p = &run.plan
+    cdef long size = itemsize(g.dtype), batch = item // p.panels, q = item % p.panels
+    cdef long start = panel_start(p, q), nr = run.table.vl << panel_width(p, q)
+    run.table.gemm_pack(b_of(g, batch, size) + start * g.b_col * size, g.b_k, g.b_col,
+                        run.packed_b + (batch * run.packed_batch + start * g.K) * size,
+                        g.K, min(nr, g.N - start), nr)
+
+
+cdef void copy_a(const Run* run, const char* a, long first, long last, long k0, long k1,
+                 char* to) noexcept nogil:
+    """Copies the block of A of the row tiles first..last, as rows or as columns like A."""
+    cdef const Gemm* g = run.g
+    cdef const Plan* p = &run.plan
+    cdef long size = itemsize(g.dtype), row = a_block_row(g, p)
+    cdef long top = first * g.M // p.row_tiles, low, high, tile
+    a += k0 * g.a_k * size
+    if g.a_k == 1:
+        run.table.copy_2d(a + top * g.a_row * size, g.a_row, 1, to, row, 1,
+                          last * g.M // p.row_tiles - top, k1 - k0)
+        return
+    for tile in range(first, last):
+        low, high = tile * g.M // p.row_tiles, (tile + 1) * g.M // p.row_tiles
+        run.table.gemm_pack(a + low * g.a_row * size, g.a_k, g.a_row, to + (low - top) * row * size,
+                            k1 - k0, high - low, high - low)
+
+
+cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk, int thread) noexcept nogil:
+    """Computes one chunk of C, block of k by block of k."""
+    cdef const Gemm* g = run.g
+    cdef const Plan* p = &run.plan
+    cdef long size = itemsize(g.dtype)
+    cdef long first = row_chunk * p.row_tiles // p.row_chunks
+    cdef long last = (row_chunk + 1) * p.row_tiles // p.row_chunks
+    cdef long q_begin = col_chunk * p.panels // p.col_chunks
+    cdef long q_end = (col_chunk + 1) * p.panels // p.col_chunks
+    cdef long top = first * g.M // p.row_tiles, row = a_block_row(g, p)
+    cdef long block, k0, k1, q0, q, tile, low, high, start, n
+    cdef int width
+    cdef const char* a = a_of(g, batch, size)
+    cdef const char* b = b_of(g, batch, size)
+    cdef char* c = <char*>g.c + batch * g.c_batch * size
+    cdef char* copied = run.packed_a + thread * run.a_bytes
+    cdef bint final
+    cdef gemm_tile_args t
+    t.batches, t.a_batch, t.b_batch, t.c_row = 1, 0, 0, g.c_row
+    if run.packed_b != NULL:
+        b = run.packed_b + batch * run.packed_batch * size
+    for block in range(p.k_blocks):
+        k0, k1 = block * g.K // p.k_blocks, (block + 1) * g.K // p.k_blocks
+        final = block == p.k_blocks - 1
+        t.k = k1 - k0
+        t.accumulate = g.accumulate or block > 0
+        t.relu = g.relu and final
+        if p.pack_a:
+            copy_a(run, a, first, last, k0, k1, copied)
+        q0 = q_begin
+        while q0 < q_end:
+            for tile in range(first, last):
+                low, high = tile * g.M // p.row_tiles, (tile + 1) * g.M // p.row_tiles
+                if not p.pack_a:
+                    t.a, t.a_row, t.a_k = a + (low * g.a_row + k0 * g.a_k) * size, g.a_row, g.a_k
+                else:
+                    t.a = copied + (low - top) * row * size
+                    t.a_row, t.a_k = (row, 1) if g.a_k == 1 else (1, high - low)
+                for q in range(q0, min(q_end, q0 + p.block_panels)):
+                    start, width = panel_start(p, q), panel_width(p, q)
+                    n = run.table.vl << width
+                    if run.packed_b != NULL:
+                        t.b, t.b_k = b + (start * g.K + k0 * n) * size, n
+                    else:
+                        t.b, t.b_k = b + (k0 * g.b_k + start) * size, g.b_k
+                    t.n = min(n, g.N - start)
+                    t.c = c + (low * g.c_row + start) * size
+                    t.bias = NULL
+                    if final and g.bias != NULL:
+                        t.bias = <const char*>g.bias + start * size
+                    run.table.gemm_tile[width][high - low](&t)
+            q0 += p.block_panels
+
+
+cdef void chunk_item(void* context, long item, int thread) noexcept nogil:
+    cdef Run* run = <Run*>context
+    cdef const Plan* p = &run.plan
+    cdef long group = item // (p.row_chunks * p.col_chunks)
+    cdef long rest = item % (p.row_chunks * p.col_chunks), batch
+    for batch in range(group * p.group, min((group + 1) * p.group, run.g.batches)):
+        chunk(run, batch, rest % p.row_chunks, rest // p.row_chunks, thread)
+
+
+cdef void repeat(bint team, void (*task)(void*, long, int) noexcept nogil, Run* run, long items,
+                 int threads) noexcept nogil:
+    """parallel_for, or a plain loop for a caller who is within a parallel region."""
+    cdef long item
+    if team:
+        parallel_for(task, run, items, threads)
+    else:
+        for item in range(items):
+            task(run, item, 0)
+
+
+cdef void run_tiles(Run* run, bint team, int threads) noexcept nogil:
+    cdef const Gemm* g = run.g
+    cdef long packs
+    if run.packed_b != NULL:
+        packs = 1 if b_is_shared(g) else g.batches
+        repeat(team, pack_item, run, packs * run.plan.panels,
+               min(threads, team_size(0.3 * packs * g.N * g.K)) if team else 1)
+    repeat(team, chunk_item, run,
+           run.plan.groups * run.plan.row_chunks * run.plan.col_chunks, threads)
+
+
+cdef void run_rounds(Run* run, Gemm* job, bint team, int threads) noexcept nogil:
+    """Packs and computes a range of columns, or of a batch, at a time; rarely more than one."""
+    cdef Gemm part = job[0]
+    cdef long size = itemsize(job.dtype), columns = round_columns(job, run.table)
+    cdef long batches = job.batches if b_is_shared(job) else round_batches(job, run.table)
+    cdef long j, batch = 0
+    cdef bint pack_a = run.plan.pack_a
+    run.g = &part
+    while batch < job.batches:
+        part.batches = min(batches, job.batches - batch)
+        part.a, part.b = job.a, job.b
+        if job.a_offsets != NULL:
+            part.a_offsets = job.a_offsets + batch
+        else:
+            part.a = a_of(job, batch, size)
+        if job.b_offsets != NULL:
+            part.b_offsets = job.b_offsets + batch
+        else:
+            part.b = b_of(job, batch, size)
+        j = 0
+        while j < job.N:
+            part.N = min(columns, job.N - j)
+            part.c = <char*>job.c + (batch * job.c_batch + j) * size
+            part.bias = <const char*>job.bias + j * size if job.bias != NULL else NULL
+            make_plan(&part, run.table, &run.plan)
+            run.plan.pack_a = run.plan.pack_a and pack_a
+            run.packed_batch = 0 if b_is_shared(job) else padded_columns(&part, run.table) * job.K
+            run_tiles(run, team, threads)
+            part.b = <const char*>part.b + columns * job.b_col * size
+            j += columns
+        batch += batches
+
+
+cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcept nogil:
+    cdef Run run
+    cdef Gemm job = merged(g)
+    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
+        return
+    run.g = &job
+    run.table = kernels(g.dtype)
+    make_plan(&job, run.table, &run.plan)
+    run.a_bytes = a_scratch(&job, &run.plan, run.table)
+    run.packed_a = scratch
+    run.packed_b = NULL
+    if team:
+        note_path(run.plan.path)
+    if run.plan.path == PACKED:
+        run.packed_b = scratch + threads * run.a_bytes
+        run_rounds(&run, &job, team, threads)
+    else:
+        run_tiles(&run, team, threads)
+
+
+cdef void gemm(const Gemm* g, char* scratch, int threads) noexcept nogil:
+    dispatch(g, scratch, True, threads)
+
+
+cdef void gemm_serial(const Gemm* g, char* scratch) noexcept nogil:
+    dispatch(g, scratch, False, 1)
+
+
+cdef int path_seen = 0
+
+
+cdef void note_path(int path) noexcept nogil:
+    global path_seen
+    path_seen = path
+
+
+def last_path():
+    """How the last product was computed, for tests."""
+    return ("direct", "packed")[path_seen]
