@@ -85,6 +85,9 @@ typedef struct {
     reduce_fn reduce_columns[REDUCE_KINDS];
     arg_fn arg_rows[2];    /* largest, smallest */
     arg_fn arg_columns[2];
+    /* conv.h: y[j] += x[j]; y[j] += sum over rows of x[i * x_row + j] */
+    void (*conv_add)(const void *x, void *y, long n);
+    void (*conv_column_sum)(const void *x, long x_row, void *y, long rows, long n);
 
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];

@@ -7,6 +7,7 @@
 #include "kernels/vmath.h"
 #include "kernels/gemm.h"
 #include "kernels/copy.h"
+#include "kernels/conv.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/optim.h"
@@ -18,6 +19,7 @@ const fastnn_kernels TABLE = {
     .vl = VL,
     GEMM_ROWS
     COPY_ROWS
+    CONV_ROWS
     POINTWISE_ROWS
     REDUCE_ROWS
     OPTIM_ROWS

@@ -1,9 +1,43 @@
 /* Copies between layouts, for numbers as wide as `real` whatever their type.
  * Called by _kernels/copy.pyx, and by convolution and pooling to gather rows. */
 
-/* transposes a block of VL x VL numbers held in plain memory order */
-INLINE void copy_block(const real *src, long s_col, real *dst, long d_row, long rows, long cols)
+/* transposes a block of at most VL x VL numbers in registers */
+INLINE void copy_block(const int whole, const real *src, long s_col, real *dst, long d_row,
+                       long rows, long cols)
 {
+    vec v[VL];
+    UNROLL for (int j = 0; j < VL; j++)
+        v[j] = whole ? v_load(src + j * s_col) : j < cols ? v_load_n(src + j * s_col, rows) : v_zero();
+    v_transpose(v);
+    UNROLL for (int i = 0; i < VL; i++) {
+        if (whole) v_store(dst + i * d_row, v[i]);
+        else if (i < rows) v_store_n(dst + i * d_row, v[i], cols);
+    }
+}
+
+static void copy_block_whole(const real *src, long s_col, real *dst, long d_row)
+{
+    copy_block(1, src, s_col, dst, d_row, VL, VL);
+}
+
+static void copy_block_part(const real *src, long s_col, real *dst, long d_row, long rows, long cols)
+{
+    copy_block(0, src, s_col, dst, d_row, rows, cols);
+}
+
+/* dst[i * d_row + j] = src[i + j * s_col]: both sides stay within a few cache lines */
+static void copy_transposed(const real *src, long s_col, real *dst, long d_row, long rows, long cols)
+{
+    if (VL > 1 && rows * cols >= 4 * VL && rows >= VL / 2 && cols >= VL / 4) {
+        for (long i = 0; i < rows; i += VL)
+            for (long j = 0; j < cols; j += VL) {
+                const real *from = src + i + j * s_col;
+                real *to = dst + i * d_row + j;
+                if (rows - i >= VL && cols - j >= VL) copy_block_whole(from, s_col, to, d_row);
+                else copy_block_part(from, s_col, to, d_row, at_most(rows - i, VL), at_most(cols - j, VL));
+            }
+        return;
+    }
     for (long i = 0; i < rows; i++)
         for (long j = 0; j < cols; j++) dst[i * d_row + j] = src[j * s_col + i];
 }
@@ -18,14 +52,14 @@ static void copy_2d(const void *src_, long s_row, long s_col, void *dst_, long d
         for (long i = 0; i < rows; i++) {
             const real *from = src + i * s_row;
             real *to = dst + i * d_row;
-            for (long j = 0; j < cols; j += VL) v_store_n(to + j, v_load_n(from + j, cols - j), cols - j);
+            long j = 0;
+            for (; j <= cols - VL; j += VL) v_store(to + j, v_load(from + j));
+            v_store_n(to + j, v_load_n(from + j, cols - j), cols - j);
         }
     } else if (s_row == 1 && d_col == 1) {
-        /* a transpose: blocks of 16 x 16 keep both sides within a few cache lines */
-        for (long i = 0; i < rows; i += 16)
-            for (long j = 0; j < cols; j += 16)
-                copy_block(src + i + j * s_col, s_col, dst + i * d_row + j, d_row,
-                           at_most(rows - i, 16), at_most(cols - j, 16));
+        copy_transposed(src, s_col, dst, d_row, rows, cols);
+    } else if (s_col == 1 && d_row == 1) {
+        copy_transposed(src, s_row, dst, d_col, cols, rows);
     } else {
         for (long i = 0; i < rows; i++)
             for (long j = 0; j < cols; j++) dst[i * d_row + j * d_col] = src[i * s_row + j * s_col];

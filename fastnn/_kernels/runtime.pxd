@@ -47,6 +47,8 @@ cdef extern from "kernels.h" nogil:
         reduce_fn[6] reduce_columns
         arg_fn[2] arg_rows
         arg_fn[2] arg_columns
+        void (*conv_add)(const void* x, void* y, long n) noexcept nogil
+        void (*conv_column_sum)(const void* x, long x_row, void* y, long rows, long n) noexcept nogil
         pointwise_fn[1] pointwise
         void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,

@@ -1,0 +1,50 @@
+# 2-D convolution: the plan of one pass, made under the GIL, and the passes.
+
+from fastnn._kernels.runtime cimport fastnn_kernels
+
+# y[n, o, i, j] = bias[o] + sum over c, kh, kw of
+#   x[n, c, i * sh - top + kh * dh, j * sw - left + kw * dw] * w[o, c, kh, kw]
+# with x zero outside of its H x W; per group: C and O count one group's channels.
+cdef struct ConvShape:
+    int dtype
+    long N, G, C, O, H, W, OH, OW, KH, KW, sh, sw, dh, dw, top, left
+
+cdef struct Correlation:
+    ConvShape s
+    const fastnn_kernels* K
+    const char* x
+    long x_n, x_c, x_h, x_w       # strides; elements, as all that follow
+    const char* w                 # packed [G][panels][KH][KW * C][nr]
+    const char* bias
+    char* y                       # channels unit stride
+    long y_n, y_h, y_w
+    bint fold                     # the KH rows of a kernel are gathered as channels of one
+    bint in_place                 # x serves as it lies: nothing to pad, channels last
+    long width, nr, panels        # tile width (index), columns of a panel, panels per group
+    long band, bands              # output rows gathered at once; how many of these
+    long parts                    # the panels are shared out in so many parts
+    long pixel, row               # pitches of a gathered band
+    char* scratch
+    size_t scratch_step           # bytes of scratch per thread
+    int threads
+    size_t packed_bytes
+    # of backward-weight
+    const char* dy                # [N, OH, OW, G * O]
+    char* dw                      # partial sums [image_groups][G][KH * KW * C + 1][O], the bias last
+    long image_groups, partial    # partial: elements of one partial sum
+    long kernel_parts             # 1, or KH where the kernel rows are items of their own
+    bint want_dw, want_db
+
+# A plan returns the bytes of scratch that its pass needs.
+cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides) noexcept
+cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept
+cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
+                                 bint want_dw, bint want_db) noexcept
+
+# y, dy and dx are channels-last, dw and db contiguous; x and w may have any strides
+cdef void conv_forward(Correlation* c, const char* x, const char* w, const Py_ssize_t* w_strides,
+                       const char* bias, char* y, char* scratch) noexcept nogil
+cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy, const char* w,
+                             const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil
+cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
+                               char* scratch) noexcept nogil

@@ -1,0 +1,545 @@
+"""2-D convolution without im2col, on the batch-reduce tile of gemm.h.
+
+Activations are channels-last: for one kernel row the taps (kw, c) of an output
+pixel are KW * C numbers in a row, and the next pixel starts sw * C later. So a
+tile of output pixels is a matrix product over KH overlapping rows of the input,
+with weights packed [panel of output channels][KH][KW * C][nr]. A band of input
+rows is first copied, padded and transposed into scratch, unless it can be used
+as it lies. Backward-data is the same correlation of dy with flipped weights, one
+for each phase of the stride; backward-weight is the same tile summing over
+pixels. Parallel over (image, group, band of rows, part of the panels), for the
+weight over fixed groups of images. Called by ops/conv.pyx.
+"""
+
+from libc.string cimport memcpy, memset
+
+from fastnn._kernels.runtime cimport gemm_tile_args, itemsize, kernels, parallel_for, team_size
+
+cdef enum:
+    BAND_BYTES = 256 << 10       # a gathered band stays in the second-level cache
+    BLOCK_BYTES = 16 << 10       # of dy that one tile of dw walks over: half a first-level cache
+    PARTIAL_BYTES = 8 << 20      # all partial sums of dw
+    SUM_CHUNK = 4096
+    ALIGNMENT = 64
+
+cdef double ITEM_FLOPS = 1e6     # work worth an item of its own
+
+
+cdef inline long ceil_div(long a, long b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline size_t aligned(size_t nbytes) noexcept nogil:
+    return (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+cdef inline double flops(const ConvShape* s) noexcept nogil:
+    return 2.0 * s.N * s.G * s.OH * s.OW * s.O * s.C * s.KH * s.KW
+
+
+cdef inline long items_wanted(const ConvShape* s) noexcept nogil:
+    """How many items the whole is worth; of the shape alone."""
+    return <long>min(32.0, 1 + flops(s) / ITEM_FLOPS)
+
+
+cdef int team_for(const ConvShape* s) noexcept nogil:
+    cdef double moved = <double>s.N * s.G * (s.H * s.W * s.C + s.OH * s.OW * s.O)
+    return team_size(flops(s) / 100 + moved * 0.2)
+
+
+# --- the correlation: forward, and every phase of backward-data -----------------
+
+cdef void set_tiles(Correlation* c, long rows) noexcept nogil:
+    """Tile width and panels for O columns, where a tile has at most `rows` rows."""
+    cdef const ConvShape* s = &c.s
+    cdef long vl = c.K.vl
+    if s.O <= vl:
+        c.width = 0
+    elif s.O > 2 * vl and rows <= c.K.gemm_rows[2]:
+        c.width = 2
+    else:
+        c.width = 1
+    c.nr = vl << c.width
+    c.panels = ceil_div(s.O, c.nr)
+
+
+cdef inline int width_for(const Correlation* c, long columns) noexcept nogil:
+    """The widest tile that these columns reach the last vector of."""
+    cdef int width = <int>c.width
+    while width > 0 and columns <= ((1 << width) - 1) * c.K.vl:
+        width -= 1
+    return width
+
+
+cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
+    """Cut the output rows into bands, so that a gathered band stays in cache and
+    there are at least `wanted` of them if possible."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), reach = (s.KH - 1) * s.dh + 1, most
+    cdef long width = max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
+    if c.in_place:
+        c.pixel, c.row = c.x_w, c.x_h
+    else:
+        c.pixel = s.C * s.KH if c.fold else s.C
+        c.row = width * c.pixel
+    most = BAND_BYTES // max(width * s.C * (s.KH if c.fold else 1) * item, <long>1)
+    if not c.fold:
+        most = (most - reach) // s.sh + 1
+    c.bands = min(max(ceil_div(s.OH, max(most, <long>1)), wanted), s.OH)
+    c.band = ceil_div(s.OH, max(c.bands, <long>1))
+    c.bands = ceil_div(s.OH, max(c.band, <long>1))
+    c.scratch_step = 0
+    if not c.in_place:
+        c.scratch_step = aligned(c.row * (c.band if c.fold else (c.band - 1) * s.sh + reach) * item)
+
+
+cdef bint usable_in_place(const Correlation* c) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    return (s.top <= 0 and s.left <= 0
+            and (s.OH - 1) * s.sh - s.top + (s.KH - 1) * s.dh < s.H
+            and (s.OW - 1) * s.sw - s.left + (s.KW - 1) * s.dw < s.W
+            and (c.x_c == 1 or s.C == 1) and (s.KW == 1 or s.dw > 1 or c.x_w == s.C))
+
+
+cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil:
+    c.x_n, c.x_c, c.x_h, c.x_w = strides[0], strides[1], strides[2], strides[3]
+
+
+cdef size_t plan_correlation(Correlation* c) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    cdef long wanted = items_wanted(s), images = max(s.N * s.G, <long>1)
+    c.K = kernels(s.dtype)
+    c.fold = False
+    c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
+    set_tiles(c, s.OW)
+    set_bands(c, ceil_div(wanted, images))
+    c.parts = max(min(c.panels, ceil_div(wanted, images * max(c.bands, <long>1))), <long>1)
+    c.packed_bytes = aligned(s.G * c.panels * s.KH * s.KW * s.C * c.nr * itemsize(s.dtype))
+    return c.packed_bytes + c.threads * c.scratch_step
+
+
+cdef void zero_pixels(char* dst, long pitch, long n, long pixels, long item) noexcept nogil:
+    cdef long p
+    if n == pitch:
+        memset(dst, 0, n * pixels * item)
+        return
+    for p in range(pixels):
+        memset(dst + p * pitch * item, 0, n * item)
+
+
+cdef void gather_row(const Correlation* c, const char* src, char* dst) noexcept nogil:
+    """One padded input row of a group: src, the row's pixel 0, or NULL for a row of zeros."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype)
+    cdef long width = (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1
+    cdef long first = min(max(s.left, <long>0), width)
+    cdef long last = max(min(s.W + s.left, width), first)
+    if src == NULL:
+        zero_pixels(dst, c.pixel, s.C, width, item)
+        return
+    zero_pixels(dst, c.pixel, s.C, first, item)
+    zero_pixels(dst + last * c.pixel * item, c.pixel, s.C, width - last, item)
+    src += (first - s.left) * c.x_w * item
+    dst += first * c.pixel * item
+    if (c.x_c == 1 and c.x_w == s.C or s.C == 1 and c.x_w == 1) and c.pixel == s.C:
+        c.K.copy_2d(src, 0, 1, dst, 0, 1, 1, (last - first) * s.C)
+    else:
+        c.K.copy_2d(src, c.x_w, c.x_c, dst, c.pixel, 1, last - first, s.C)
+
+
+cdef const char* gather(const Correlation* c, long n, long g, long oh, long rows,
+                        int thread) noexcept nogil:
+    """The band of input for output rows oh..oh + rows: its first pixel. Folded, the KH
+    rows of a kernel lie side by side as more channels of one row."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), kh, r, h
+    cdef const char* x = c.x + (n * c.x_n + g * s.C * c.x_c) * item
+    cdef char* band = c.scratch + thread * c.scratch_step
+    cdef long first = oh * s.sh - s.top
+    if c.in_place:
+        return x + (first * c.x_h - s.left * c.x_w) * item
+    if c.fold:
+        for r in range(rows):
+            for kh in range(s.KH):
+                h = first + r * s.sh + kh * s.dh
+                gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL,
+                           band + (r * c.row + kh * s.C) * item)
+    else:
+        for r in range((rows - 1) * s.sh + (s.KH - 1) * s.dh + 1):
+            h = first + r
+            gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL,
+                       band + r * c.row * item)
+    return band
+
+
+cdef void output_row(const Correlation* c, gemm_tile_args* t, int width, const char* a,
+                     const char* b, char* y) noexcept nogil:
+    """One row of output pixels by one panel, in tiles of even heights."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), tiles = ceil_div(s.OW, c.K.gemm_rows[width])
+    cdef long i, first, m, kh
+    cdef const void* bias = t.bias
+    for i in range(tiles):
+        first = s.OW * i // tiles
+        m = s.OW * (i + 1) // tiles - first
+        t.a = a + first * t.a_row * item
+        t.b = b
+        t.c = y + first * c.y_w * item
+        if s.dw == 1 or s.KW == 1:
+            c.K.gemm_tile[width][m](t)
+            continue
+        t.accumulate = False          # taps of a row lie apart: one kernel row at a time
+        for kh in range(s.KH):
+            t.bias = bias if kh == s.KH - 1 else NULL
+            c.K.gemm_tile[width][m](t)
+            t.accumulate = True
+            t.a = <const char*>t.a + s.dh * c.row * item
+            t.b = <const char*>t.b + s.KW * s.C * c.nr * item
+
+
+cdef void correlate_item(void* context, long item_index, int thread) noexcept nogil:
+    cdef const Correlation* c = <const Correlation*>context
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype)
+    cdef long part = item_index % c.parts
+    cdef long oh0 = item_index // c.parts % c.bands * c.band
+    cdef long g = item_index // (c.parts * c.bands) % s.G
+    cdef long n = item_index // (c.parts * c.bands * s.G)
+    cdef long rows = min(c.band, s.OH - oh0), panel, o, end, oh
+    cdef const char* band = gather(c, n, g, oh0, rows, thread)
+    cdef const char* b
+    cdef gemm_tile_args t
+    cdef int width
+    t.relu = t.accumulate = False
+    t.a_row, t.a_k, t.b_k = s.sw * c.pixel, 1, c.nr
+    if s.dw == 1 or s.KW == 1:
+        t.batches, t.k = s.KH, s.KW * s.C
+        t.a_batch = s.dh * c.row
+    else:
+        t.batches, t.k = s.KW, s.C
+        t.a_batch = s.dw * c.pixel
+    t.b_batch = t.k * c.nr
+    t.c_row = c.y_w
+    o = c.panels * part // c.parts * c.nr
+    end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
+    while o < end:
+        panel = o // c.nr
+        width = width_for(c, min((panel + 1) * c.nr, end) - o)
+        t.n = min(c.K.vl << width, end - o)
+        b = c.w + ((g * c.panels + panel) * s.KH * s.KW * s.C * c.nr + o - panel * c.nr) * item
+        for oh in range(oh0, oh0 + rows):
+            t.bias = NULL
+            if c.bias != NULL:
+                t.bias = c.bias + (g * s.O + o) * item
+            output_row(c, &t, width, band + (oh - oh0) * s.sh * c.row * item, b,
+                       c.y + (n * c.y_n + oh * c.y_h + g * s.O + o) * item)
+        o += t.n
+
+
+cdef void correlate(Correlation* c) noexcept nogil:
+    parallel_for(correlate_item, c, c.s.N * c.s.G * c.bands * c.parts, c.threads)
+
+
+# --- packing weights ------------------------------------------------------------
+
+cdef struct Packing:
+    const Correlation* c
+    const char* w
+    long group, column, k, tap_h, tap_w      # strides of w in the roles it plays here
+    char* packed
+
+
+cdef void pack_panel(void* context, long item_index, int thread) noexcept nogil:
+    """packed[kh][kw][k][column] of one panel of one group."""
+    cdef const Packing* p = <const Packing*>context
+    cdef const Correlation* c = p.c
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, pitch = s.C * c.nr
+    cdef long g = item_index // c.panels, o = item_index % c.panels * c.nr
+    cdef long n = min(s.O - o, c.nr), k, kh, kw, step = p.tap_w
+    cdef const char* w = p.w + (g * p.group + o * p.column) * item
+    cdef char* packed = p.packed + item_index * taps * pitch * item
+    if n < c.nr:
+        memset(packed, 0, taps * pitch * item)
+    if taps > 1 and (s.KH == 1 or p.tap_h == s.KW * p.tap_w):
+        # the taps of one pair of channels lie in one run: transpose taps x columns
+        if step < 0:
+            step, pitch = -step, -pitch
+            w -= (taps - 1) * step * item
+            packed -= (taps - 1) * pitch * item
+        for k in range(s.C):
+            c.K.copy_2d(w + k * p.k * item, step, p.column, packed + k * c.nr * item, pitch, 1,
+                        taps, n)
+        return
+    for kh in range(s.KH):
+        for kw in range(s.KW):
+            c.K.copy_2d(w + (kh * p.tap_h + kw * p.tap_w) * item, p.k, p.column,
+                        packed + (kh * s.KW + kw) * pitch * item, c.nr, 1, s.C, n)
+
+
+cdef void pack(Packing* p, Correlation* c, char* packed) noexcept nogil:
+    p.c = c
+    p.packed = packed
+    parallel_for(pack_panel, p, c.s.G * c.panels,
+                 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1))
+
+
+# --- forward --------------------------------------------------------------------
+
+cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides) noexcept:
+    c.s = s[0]
+    c.threads = team_for(s)
+    set_source(c, x_strides)
+    return plan_correlation(c)
+
+
+cdef void conv_forward(Correlation* c, const char* x, const char* w, const Py_ssize_t* w_strides,
+                       const char* bias, char* y, char* scratch) noexcept nogil:
+    cdef Packing p
+    p.w = w
+    p.group, p.column, p.k = c.s.O * w_strides[0], w_strides[0], w_strides[1]
+    p.tap_h, p.tap_w = w_strides[2], w_strides[3]
+    pack(&p, c, scratch)
+    c.x, c.w, c.bias, c.y = x, scratch, bias, y
+    c.scratch = scratch + c.packed_bytes
+    c.y_w = c.s.G * c.s.O
+    c.y_h = c.y_w * c.s.OW
+    c.y_n = c.y_h * c.s.OH
+    correlate(c)
+
+
+# --- backward-data --------------------------------------------------------------
+
+# Input pixel r + stride * j takes part in output pixel j + (r + pad - k * dilation)
+# / stride for the taps k = first, first + step, ... for which that is whole. In
+# falling order of k it is a correlation of stride 1.
+cdef struct Phase:
+    long first, step, count, dilation, pad, size
+
+
+cdef void set_phase(Phase* p, long r, long size, long kernel, long stride, long dilation,
+                    long pad) noexcept nogil:
+    cdef long k, a = stride, b = dilation
+    while b > 0:
+        a, b = b, a % b              # a becomes the greatest common divisor
+    p.step = stride // a
+    p.dilation = dilation // a
+    p.size = ceil_div(size - r, stride) if size > r else 0
+    p.count = p.pad = p.first = 0
+    for k in range(min(kernel, p.step)):
+        if (r + pad - k * dilation) % stride == 0:
+            p.first = k
+            p.count = ceil_div(kernel - k, p.step)
+            p.pad = (p.count - 1) * p.dilation - (r + pad - k * dilation) // stride
+            break
+    if p.count <= 1:
+        p.dilation = 1
+
+
+cdef bint plan_phase(Correlation* c, const ConvShape* f, const Phase* h, const Phase* w,
+                     size_t* scratch_bytes) noexcept nogil:
+    """The correlation of dy that gives one phase of dx; False if the phase has no pixels."""
+    cdef ConvShape* s = &c.s
+    s.dtype, s.N, s.G, s.C, s.O = f.dtype, f.N, f.G, f.O, f.C
+    s.H, s.W, s.OH, s.OW = f.OH, f.OW, h.size, w.size
+    s.KH, s.KW, s.sh, s.sw = h.count, w.count, 1, 1
+    s.dh, s.dw, s.top, s.left = h.dilation, w.dilation, h.pad, w.pad
+    if s.KH * s.KW == 0:             # no tap reaches these pixels: sums of nothing
+        s.KH = s.KW = 0
+        s.dh = s.dw = 1
+    c.x_c = 1
+    c.x_w = f.G * f.O
+    c.x_h = c.x_w * f.OW
+    c.x_n = c.x_h * f.OH
+    if s.OH == 0 or s.OW == 0:
+        return False
+    scratch_bytes[0] = plan_correlation(c)
+    return True
+
+
+cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept:
+    cdef Phase h, w
+    cdef long rh, rw
+    cdef size_t nbytes, most = 0
+    c.threads = team_for(s)
+    for rh in range(s.sh):
+        set_phase(&h, rh, s.H, s.KH, s.sh, s.dh, s.top)
+        for rw in range(s.sw):
+            set_phase(&w, rw, s.W, s.KW, s.sw, s.dw, s.left)
+            if plan_phase(c, s, &h, &w, &nbytes):
+                most = max(most, nbytes)
+    return most
+
+
+cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy, const char* w,
+                             const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil:
+    cdef Phase ph, pw
+    cdef Packing p
+    cdef long rh, rw, item = itemsize(s.dtype), pixel = s.G * s.C
+    cdef size_t nbytes
+    for rh in range(s.sh):
+        set_phase(&ph, rh, s.H, s.KH, s.sh, s.dh, s.top)
+        for rw in range(s.sw):
+            set_phase(&pw, rw, s.W, s.KW, s.sw, s.dw, s.left)
+            if not plan_phase(c, s, &ph, &pw, &nbytes):
+                continue
+            p.group, p.column, p.k = s.O * w_strides[0], w_strides[1], w_strides[0]
+            p.tap_h, p.tap_w = -ph.step * w_strides[2], -pw.step * w_strides[3]
+            p.w = w + ((ph.first + (ph.count - 1) * ph.step) * w_strides[2]
+                       + (pw.first + (pw.count - 1) * pw.step) * w_strides[3]) * item
+            pack(&p, c, scratch)
+            c.x, c.w, c.bias = dy, scratch, NULL
+            c.scratch = scratch + c.packed_bytes
+            c.y = dx + (rh * s.W + rw) * pixel * item
+            c.y_w = s.sw * pixel
+            c.y_h = s.sh * s.W * pixel
+            c.y_n = s.H * s.W * pixel
+            correlate(c)
+
+
+# --- backward-weight ------------------------------------------------------------
+
+cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
+                                 bint want_dw, bint want_db) noexcept:
+    cdef long item = itemsize(s.dtype), wanted = items_wanted(s)
+    c.s = s[0]
+    c.K = kernels(s.dtype)
+    c.threads = team_for(s)
+    c.want_dw, c.want_db = want_dw, want_db
+    set_source(c, x_strides)
+    c.fold = s.KH > 1 and s.KW * s.C < 8
+    c.in_place = not c.fold and usable_in_place(c)
+    set_tiles(c, s.C * s.KW * (s.KH if c.fold else 1))
+    set_bands(c, 1)
+    c.partial = s.G * (s.KH * s.KW * s.C + 1) * s.O
+    c.image_groups = max(min(s.N, <long>8, PARTIAL_BYTES // max(c.partial * item, <long>1)), <long>1)
+    wanted = ceil_div(wanted, c.image_groups * s.G)
+    c.parts = max(min(c.panels, wanted), <long>1)
+    c.kernel_parts = s.KH if not c.fold and c.parts < wanted else 1
+    c.packed_bytes = aligned(c.image_groups * c.partial * item)
+    return c.packed_bytes + c.threads * c.scratch_step
+
+
+cdef void weight_block(const Correlation* c, gemm_tile_args* t, int width, const char* a,
+                       char* dw, long kh0, long kh1) noexcept nogil:
+    """dw[kh][kw * C + k][panel] += over a block of output rows, whose first pixel a is."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), runs = 1, length = s.KW * c.pixel, kh, kw, m, i, tiles
+    cdef long kernel_row = length * s.O
+    cdef const char* tap
+    if not c.fold:
+        length = s.KW * s.C
+        kernel_row = length * s.O
+    if s.dw > 1 and s.KW > 1:
+        runs, length = s.KW, length // s.KW
+    tiles = ceil_div(length, c.K.gemm_rows[width])
+    for kh in range(kh0, kh1):
+        for kw in range(runs):
+            tap = a + (kh * s.dh * c.row + kw * s.dw * c.pixel) * item
+            for i in range(tiles):
+                m = length * i // tiles
+                t.a = tap + m * item
+                t.c = dw + (kh * kernel_row + (kw * length + m) * s.O) * item
+                c.K.gemm_tile[width][length * (i + 1) // tiles - m](t)
+
+
+cdef void weight_item(void* context, long item_index, int thread) noexcept nogil:
+    cdef const Correlation* c = <const Correlation*>context
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype)
+    cdef long kernel_part = item_index % c.kernel_parts
+    cdef long part = item_index // c.kernel_parts % c.parts
+    cdef long g = item_index // (c.kernel_parts * c.parts) % s.G
+    cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
+    cdef long kh0 = kernel_part, kh1 = kernel_part + 1
+    cdef long image = s.OW * s.G * s.O                # elements of one row of dy
+    cdef long block = max(BLOCK_BYTES // (s.OW * c.nr * item), <long>1)
+    cdef long rows = s.KH * s.KW * s.C, n, band, oh, end, o
+    cdef long o_end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
+    cdef int width
+    cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
+    cdef const char* a
+    cdef const char* dy
+    cdef gemm_tile_args t
+    if c.kernel_parts == 1:
+        kh0, kh1 = 0, 1 if c.fold else s.KH
+    t.relu, t.accumulate, t.bias = False, True, NULL
+    t.k, t.a_row, t.a_k, t.a_batch = s.OW, 1, s.sw * c.pixel, (1 if c.fold else s.sh) * c.row
+    t.b_k, t.b_batch, t.c_row = s.G * s.O, image, s.O
+    for n in range(s.N * group // c.image_groups, s.N * (group + 1) // c.image_groups):
+        for band in range(c.bands):
+            end = min((band + 1) * c.band, s.OH)
+            a = NULL
+            if c.want_dw:
+                a = gather(c, n, g, band * c.band, end - band * c.band, thread)
+            oh = band * c.band
+            while oh < end:
+                t.batches = min(block, end - oh)
+                o = c.panels * part // c.parts * c.nr
+                while o < o_end:
+                    width = width_for(c, o_end - o)
+                    t.n = min(c.K.vl << width, o_end - o)
+                    dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
+                    t.b = dy
+                    if c.want_dw:
+                        weight_block(c, &t, width, a + (oh - band * c.band) * t.a_batch * item,
+                                     dw + o * item, kh0, kh1)
+                    if c.want_db and kernel_part == 0:
+                        c.K.conv_column_sum(dy, s.G * s.O, dw + (rows * s.O + o) * item,
+                                            t.batches * s.OW, t.n)
+                    o += t.n
+                oh += t.batches
+
+
+cdef void clear_item(void* context, long item_index, int thread) noexcept nogil:
+    cdef const Correlation* c = <const Correlation*>context
+    cdef long nbytes = c.partial * itemsize(c.s.dtype)
+    memset(c.dw + item_index * nbytes, 0, nbytes)
+
+
+cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
+    """Adds up the partial sums of one chunk, in a tree."""
+    cdef const Correlation* c = <const Correlation*>context
+    cdef long item = itemsize(c.s.dtype), first = item_index * SUM_CHUNK
+    cdef long n = min(c.partial - first, <long>SUM_CHUNK), step = 1, i
+    while step < c.image_groups:
+        i = 0
+        while i + step < c.image_groups:
+            c.K.conv_add(c.dw + ((i + step) * c.partial + first) * item,
+                         c.dw + (i * c.partial + first) * item, n)
+            i += 2 * step
+        step *= 2
+
+
+cdef void place_item(void* context, long item_index, int thread) noexcept nogil:
+    """The weights of one input channel of a group, from [kh][kw][c][o] to [o][c][kh][kw]."""
+    cdef const Correlation* c = <const Correlation*>context
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), g = item_index // s.C, k = item_index % s.C, kh
+    cdef long taps = s.KH * s.KW
+    cdef const char* sums = c.dw + (g * (taps * s.C + 1) + k) * s.O * item
+    cdef char* dw = c.y + (g * s.O * s.C + k) * taps * item
+    if not c.fold:
+        c.K.copy_2d(sums, s.C * s.O, 1, dw, 1, s.C * taps, taps, s.O)
+        return
+    for kh in range(s.KH):
+        c.K.copy_2d(sums + kh * s.C * s.O * item, s.KH * s.C * s.O, 1,
+                    dw + kh * s.KW * item, 1, s.C * taps, s.KW, s.O)
+
+
+cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
+                               char* scratch) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), g
+    cdef int threads = 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1)
+    c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
+    c.scratch = scratch + c.packed_bytes
+    parallel_for(clear_item, c, c.image_groups, threads)
+    parallel_for(weight_item, c, c.image_groups * s.G * c.parts * c.kernel_parts, c.threads)
+    parallel_for(sum_item, c, ceil_div(c.partial, SUM_CHUNK), threads)
+    if c.want_dw:
+        parallel_for(place_item, c, s.G * s.C, threads)
+    if c.want_db:
+        for g in range(s.G):
+            memcpy(db + g * s.O * item,
+                   c.dw + (g * (s.KH * s.KW * s.C + 1) + s.KH * s.KW * s.C) * s.O * item, s.O * item)
