@@ -85,7 +85,6 @@ class BuildKernels(build_ext):
         missing = set(os.environ.get("FASTNN_REQUIRE_ISA", "").replace(",", " ").split()) - set(levels)
         if missing:
             raise SystemExit(f"FASTNN_REQUIRE_ISA: this build lacks {', '.join(sorted(missing))}")
-        converter, *variants = self.compile_variants(levels)
         for ext in self.extensions:
             ext.extra_compile_args += openmp
             ext.extra_link_args += openmp
@@ -94,13 +93,11 @@ class BuildKernels(build_ext):
                     [self.compiler.compiler_so[0], "--version"], capture_output=True, text=True
                 ).stdout.splitlines()[0]
                 ext.define_macros.append(("FASTNN_COMPILER", f'"{compiler}"'))
-                ext.extra_objects += variants
-            if ext.name == "fastnn._kernels.copy":
-                ext.extra_objects.append(converter)
+                ext.extra_objects += self.compile_variants(levels)
         super().build_extensions()
 
     def compile_variants(self, levels):
-        """convert.c, then one object per level and precision, in parallel; unchanged ones are kept."""
+        """One object per level and precision, in parallel; unchanged ones are kept."""
         base = Path(self.build_temp) / "csrc"
         newest = max(path.stat().st_mtime for path in [*CSRC, ROOT / "setup.py"])
 
@@ -115,8 +112,7 @@ class BuildKernels(build_ext):
                 )
             return str(target)
 
-        jobs = [("csrc/convert.c", "any", [])]
-        jobs += [
+        jobs = [
             (
                 "csrc/variant.c",
                 f"{level}_f{bits}",
@@ -131,6 +127,7 @@ class BuildKernels(build_ext):
             for bits in (32, 64)
         ]
         declared = " ".join(f"LEVEL({level})" for level in levels)
+        jobs += [(source, "any", []) for source in ("csrc/convert.c", "csrc/integer.c")]
         jobs.append(("csrc/dispatch.c", "_".join(levels), [f"-DFASTNN_LEVELS={declared}"]))
         with ThreadPoolExecutor(JOBS) as pool:
             return list(pool.map(lambda job: compile_one(*job), jobs))

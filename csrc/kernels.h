@@ -32,10 +32,11 @@ typedef struct {
 
 typedef void (*gemm_tile_fn)(const gemm_tile_args *);
 
-/* y[i] = f(a[i * sa], b[i * sb]) for i < n, strides 0 or 1; p holds the
- * operation's constants (a slope, a bound, ...). Unary operations ignore b. */
-typedef void (*pointwise_fn)(const void *a, long sa, const void *b, long sb, void *y, long n,
-                             const double *p);
+/* y[i] = f(a[i * sa], b[i * sb], c[i * sc]) for i < n, strides 0 or 1; p holds
+ * the operation's constants (a slope, a bound, ...). Operands that an operation
+ * does not have are not read. */
+typedef void (*pointwise_fn)(const void *a, long sa, const void *b, long sb,
+                             const void *c, long sc, void *y, long n, const double *p);
 
 /* reduce.h: rows or columns of x[i * row_step + j], i < rows, j < n, to y[rows] or y[n];
  * shift has one number for each y, or is NULL */

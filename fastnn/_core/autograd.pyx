@@ -414,3 +414,8 @@ def backward(tensor, gradient=None, retain_graph=False, create_graph=False):
         run(<Node>where, dy, retain_graph)
     else:
         accumulate(y, dy, False)
+
+
+def write(tensor, result):
+    """tensor takes over the values of result, and its place in the graph; returns tensor."""
+    return write_inplace(as_tensor(tensor, "the target"), as_tensor(result, "the result"))

@@ -353,6 +353,8 @@ def install_method(str name, method):
 cdef class Tensor:
     """An n-dimensional array with a place in the graph. Make one with fastnn.tensor()."""
 
+    __array_priority__ = 1000      # NumPy's operators leave the work to ours
+
     def __init__(self, *args, **kwargs):
         raise TypeError("make tensors with fastnn.tensor(data), fastnn.zeros(shape), ...")
 
@@ -632,6 +634,33 @@ cdef class Tensor:
     def __rmatmul__(self, other):
         return hot.matmul(other, self)
 
+    def __iadd__(self, other):
+        return self.add_(other)
+
+    def __isub__(self, other):
+        return self.sub_(other)
+
+    def __imul__(self, other):
+        return self.mul_(other)
+
+    def __itruediv__(self, other):
+        return self.div_(other)
+
+    def __and__(self, other):
+        return self.logical_and(other)
+
+    def __or__(self, other):
+        return self.logical_or(other)
+
+    def __xor__(self, other):
+        return self.logical_xor(other)
+
+    def __invert__(self):
+        return self.logical_not()
+
+    def __abs__(self):
+        return self.abs()
+
     def __neg__(self):
         return hot.neg(self)
 
@@ -645,6 +674,8 @@ cdef class Tensor:
         hot.setitem(self, index, value)
 
     def __richcmp__(self, other, int op):
+        if other is None or isinstance(other, str):
+            return NotImplemented
         if op == Py_LT:
             return hot.lt(self, other)
         if op == Py_LE:

@@ -4,11 +4,7 @@ others are shared out among threads."""
 
 from libc.stdint cimport int64_t
 
-from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, itemsize, kernels, parallel_for, team_size
-
-cdef extern from "convert.h" nogil:
-    void fastnn_convert(int src_dtype, const void* src, long src_step,
-                        int dst_dtype, void* dst, long dst_step, long n)
+from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, convert, itemsize, kernels, parallel_for, team_size
 
 cdef enum:
     MAX_DIMS = 8
@@ -48,8 +44,8 @@ cdef void copy_item(void* context, long item, int thread) noexcept nogil:
             src, c.src_step[R], c.src_step[C], dst, c.dst_step[R], c.dst_step[C], rows, c.shape[C])
     else:
         for i in range(rows):
-            fastnn_convert(c.src_dtype, src + i * c.src_step[R] * size_src, c.src_step[C],
-                           c.dst_dtype, dst + i * c.dst_step[R] * size_dst, c.dst_step[C], c.shape[C])
+            convert(c.src_dtype, src + i * c.src_step[R] * size_src, c.src_step[C],
+                    c.dst_dtype, dst + i * c.dst_step[R] * size_dst, c.dst_step[C], c.shape[C])
 
 
 cdef void copy_strided(int ndim, const Py_ssize_t* shape,

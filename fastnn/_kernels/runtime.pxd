@@ -17,7 +17,8 @@ cdef extern from "kernels.h" nogil:
         const void* bias
 
     ctypedef void (*gemm_tile_fn)(const gemm_tile_args* tile) noexcept nogil
-    ctypedef void (*pointwise_fn)(const void* a, long sa, const void* b, long sb, void* y, long n,
+    ctypedef void (*pointwise_fn)(const void* a, long sa, const void* b, long sb,
+                                  const void* c, long sc, void* y, long n,
                                   const double* p) noexcept nogil
 
     enum:
@@ -49,7 +50,7 @@ cdef extern from "kernels.h" nogil:
         arg_fn[2] arg_columns
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil
         void (*conv_column_sum)(const void* x, long x_row, void* y, long rows, long n) noexcept nogil
-        pointwise_fn[1] pointwise
+        pointwise_fn* pointwise
         void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
                           const adam_rule* rule) noexcept nogil
@@ -67,6 +68,13 @@ cdef long itemsize(int dtype) noexcept nogil
 
 # the table for FLOAT32 or FLOAT64
 cdef const fastnn_kernels* kernels(int dtype) noexcept nogil
+
+# the pointwise kernels on INT64; NULL where an operation has none
+cdef const pointwise_fn* integer_kernels() noexcept nogil
+
+# dst[i * dst_step] = (type of dst)src[i * src_step] for i < n, steps in elements
+cdef void convert(int src_dtype, const void* src, long src_step,
+                  int dst_dtype, void* dst, long dst_step, long n) noexcept nogil
 
 # how many threads are worth starting for work that takes `ns` nanoseconds on one
 cdef int team_size(double ns) noexcept nogil

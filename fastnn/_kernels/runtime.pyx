@@ -58,6 +58,13 @@ cdef extern from "kernels.h" nogil:
     int fastnn_levels(const char** names, int capacity)
     const fastnn_kernels* fastnn_table(const char* level, int real_bits)
 
+cdef extern from "convert.h" nogil:
+    void fastnn_convert(int src_dtype, const void* src, long src_step,
+                        int dst_dtype, void* dst, long dst_step, long n)
+
+cdef extern from "integer.h" nogil:
+    const pointwise_fn* fastnn_integer
+
 cdef enum:
     MAX_THREADS = 256
 
@@ -82,6 +89,15 @@ cdef long itemsize(int dtype) noexcept nogil:
 
 cdef const fastnn_kernels* kernels(int dtype) noexcept nogil:
     return table_f64 if dtype == FLOAT64 else table_f32
+
+
+cdef const pointwise_fn* integer_kernels() noexcept nogil:
+    return fastnn_integer
+
+
+cdef void convert(int src_dtype, const void* src, long src_step,
+                  int dst_dtype, void* dst, long dst_step, long n) noexcept nogil:
+    fastnn_convert(src_dtype, src, src_step, dst_dtype, dst, dst_step, n)
 
 
 cdef int team_size(double ns) noexcept nogil:

@@ -1,0 +1,16 @@
+"""Differentiable operations, family by family: shape rule, forward and backward twins."""
+
+import importlib
+
+from fastnn._core.tensor import install_method
+
+FAMILIES = ("pointwise", "activation")
+
+OPS = {}
+for _family in FAMILIES:
+    for _op in importlib.import_module(f"fastnn.ops.{_family}").OPS:
+        if _op.name in OPS:
+            raise RuntimeError(f"operation {_op.name!r} is declared twice")
+        OPS[_op.name] = _op
+        if _op.method:
+            install_method(_op.method, _op.function)

@@ -1,0 +1,140 @@
+"""The arguments that the generic tests run each operation with.
+
+A row of the registry names one of these generators. A case is (args, kwargs);
+its float64 arrays become the float tensors of the operation, arrays of other
+dtypes tensors of their own dtype, all else is passed as it is. Values keep away
+from kinks, so that finite differences can be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Case = tuple[tuple[Any, ...], dict[str, Any]]
+CASES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {}
+
+
+def cases(function: Callable) -> Callable:
+    CASES[function.__name__] = function
+    return function
+
+
+def cases_of(name: str) -> list[Case]:
+    """The cases of one generator, the same ones at every call."""
+    return list(CASES[name](np.random.default_rng(sum(map(ord, name)))))
+
+
+def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Numbers of both signs with 0.1 < |x| < 3."""
+    return rng.choice([-1.0, 1.0], shape) * rng.uniform(0.1, 3.0, shape)
+
+
+# around the ends of vectors and buffers, empty, without dimensions, above the threads' threshold
+SHAPES = [(), (0, 3), (1,), (7,), (16,), (33,), (3, 5), (2, 3, 4, 5), (600,), (130, 1000)]
+BROADCASTS = [
+    ((3, 4), (4,)),
+    ((3, 1), (1, 4)),
+    ((), (2, 3)),
+    ((2, 3, 4, 5), (3, 1, 1)),
+    ((5, 1, 3), (2, 1)),
+    ((0, 3), (1, 3)),
+]
+
+
+@cases
+def unary(rng):
+    for shape in SHAPES:
+        yield (away_from_zero(rng, *shape),), {}
+
+
+@cases
+def unary_positive(rng):
+    for shape in SHAPES:
+        yield (rng.uniform(0.1, 4.0, shape),), {}
+
+
+@cases
+def unary_bool(rng):
+    for shape in [(), (5,), (3, 40)]:
+        yield (rng.random(shape) < 0.5,), {}
+
+
+@cases
+def binary(rng):
+    for shape in SHAPES:
+        yield (away_from_zero(rng, *shape), away_from_zero(rng, *shape)), {}
+    for first, second in BROADCASTS:
+        yield (away_from_zero(rng, *first), away_from_zero(rng, *second)), {}
+    yield (away_from_zero(rng, 4, 5), 1.75), {}
+
+
+@cases
+def binary_nonzero(rng):
+    yield from binary(rng)
+
+
+@cases
+def binary_bool(rng):
+    for first, second in [((), ()), ((40,), (40,)), *BROADCASTS]:
+        yield (rng.random(first) < 0.5, rng.random(second) < 0.5), {}
+
+
+@cases
+def powers(rng):
+    for first, second in [((7,), (7,)), *BROADCASTS]:
+        yield (rng.uniform(0.2, 3.0, first), rng.uniform(-2.0, 2.0, second)), {}
+    for exponent in (2, 3, 0.5, -1, 0, -2.5):
+        yield (rng.uniform(0.2, 3.0, (4, 5)), exponent), {}
+
+
+@cases
+def where(rng):
+    for shape in [(), (5,), (3, 40), (130, 1000)]:
+        yield (rng.random(shape) < 0.5, away_from_zero(rng, *shape), away_from_zero(rng, *shape)), {}
+    yield (rng.random((3, 1)) < 0.5, away_from_zero(rng, 4), away_from_zero(rng, 2, 1, 1)), {}
+    yield (rng.random((3, 4)) < 0.5, away_from_zero(rng, 3, 4), 0.5), {}
+
+
+@cases
+def masked_fill(rng):
+    yield (away_from_zero(rng, 3, 40), rng.random((3, 40)) < 0.5, -1.5), {}
+    yield (away_from_zero(rng, 2, 3, 4), rng.random((3, 1)) < 0.5, 2.0), {}
+
+
+@cases
+def clamp(rng):
+    for bounds in [{"min": -1.013, "max": 1.517}, {"min": 0.0517}, {"max": -0.0713}]:
+        yield (away_from_zero(rng, 5, 33),), bounds
+
+
+@cases
+def leaky_relu(rng):
+    yield (away_from_zero(rng, 5, 33),), {}
+    yield (away_from_zero(rng, 5, 33),), {"negative_slope": 0.3}
+
+
+@cases
+def elu(rng):
+    yield (away_from_zero(rng, 5, 33),), {}
+    yield (away_from_zero(rng, 5, 33),), {"alpha": 0.4}
+
+
+@cases
+def gelu(rng):
+    yield (away_from_zero(rng, 5, 33),), {}
+    yield (away_from_zero(rng, 5, 33),), {"approximate": "tanh"}
+
+
+@cases
+def softplus(rng):
+    yield (away_from_zero(rng, 5, 33),), {}
+    yield (away_from_zero(rng, 5, 33),), {"beta": 1.7, "threshold": 2.01}
+
+
+@cases
+def prelu(rng):
+    yield (away_from_zero(rng, 5, 33), np.array([0.25])), {}
+    yield (away_from_zero(rng, 2, 3, 4, 5), rng.uniform(0.1, 0.5, 3)), {}

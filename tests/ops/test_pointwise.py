@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from fastnn._core.autograd import no_grad
+from fastnn._core.interop import from_numpy
+from fastnn.ops import OPS
+from fastnn.ops.pointwise import add, maximum, mul, where
+from fastnn.testing import last_team, num_threads
+
+INPLACE = [
+    "add_", "sub_", "mul_", "div_", "neg_", "pow_", "masked_fill_", "abs_", "exp_", "log_", "sqrt_",
+    "square_", "reciprocal_", "clamp_", "relu_", "sigmoid_", "tanh_",
+]  # fmt: skip
+ARGUMENTS = {"masked_fill": (from_numpy(np.array([True, False, True])), 9.0), "clamp": (0.5, 1.5)}
+
+
+def tensor(*values, dtype=np.float32):
+    return from_numpy(np.array(values, dtype))
+
+
+@pytest.mark.parametrize("name", INPLACE)
+def test_in_place_equals_out_of_place(name):
+    op = OPS[name.rstrip("_")]
+    arguments = ARGUMENTS.get(op.name, (2.5,) if op.name in ("add", "sub", "mul", "div", "pow") else ())
+    x = tensor(0.25, 1.0, 2.0)
+    expected = op.function(tensor(0.25, 1.0, 2.0), *arguments).numpy()
+    memory = x.data_ptr()
+    assert getattr(x, name)(*arguments) is x
+    assert x.data_ptr() == memory
+    np.testing.assert_array_equal(x.numpy(), expected)
+
+
+def test_in_place_enters_the_graph():
+    w = tensor(1.0, 2.0, 3.0).requires_grad_()
+    x = mul(w, 2.0)
+    x += w
+    x.relu_()
+    x.backward(tensor(1.0, 10.0, 100.0))
+    np.testing.assert_array_equal(w.grad.numpy(), [3, 30, 300])
+
+
+def test_in_place_on_a_leaf_that_requires_grad_is_refused():
+    w = tensor(1.0).requires_grad_()
+    with pytest.raises(RuntimeError, match="leaf"):
+        w.add_(1)
+    with no_grad():
+        w.add_(1)
+    assert w.detach().item() == 2
+
+
+def test_a_saved_operand_changed_in_place_is_found():
+    w, x = tensor(1.0, 2.0).requires_grad_(), tensor(3.0, 4.0)
+    y = mul(w, x)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward(tensor(1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (tensor(1, dtype=np.int32), 2.5, "float32"),
+        (tensor(1, dtype=np.int32), tensor(2, dtype=np.int64), "int64"),
+        (tensor(1, dtype=np.uint8), 3, "uint8"),
+        (tensor(True, dtype=bool), 3, "int64"),
+        (tensor(1.0), 2, "float32"),
+        (tensor(1.0), tensor(2.0, dtype=np.float64), "float64"),
+        (tensor(1.0), from_numpy(np.array(2.0)), "float32"),
+    ],
+)
+def test_promotion_of_dtypes(a, b, expected):
+    assert add(a, b).dtype.name == expected
+    assert add(b, a).dtype.name == expected
+
+
+def test_integers_are_exact_and_wrap_around():
+    big = tensor(2**62, -3, dtype=np.int64)
+    np.testing.assert_array_equal((big + big).numpy(), [-(2**63), -6])
+    np.testing.assert_array_equal(mul(tensor(2**53 + 1, dtype=np.int64), 1).numpy(), [2**53 + 1])
+    np.testing.assert_array_equal((tensor(200, dtype=np.uint8) + 100).numpy(), [44])
+
+
+def test_mixed_dtypes_give_each_operand_its_own_gradient():
+    a = tensor(1.0, 2.0).requires_grad_()
+    b = from_numpy(np.array([[3.0], [4.0]])).requires_grad_()
+    (a * b).backward(from_numpy(np.ones((2, 2))))
+    assert (a.grad.dtype.name, b.grad.dtype.name) == ("float32", "float64")
+    np.testing.assert_array_equal(a.grad.numpy(), [7, 7])
+    np.testing.assert_array_equal(b.grad.numpy(), [[3], [3]])
+
+
+def test_ties_share_the_gradient():
+    a, b = tensor(1.0, 2.0).requires_grad_(), tensor(1.0, 1.0).requires_grad_()
+    maximum(a, b).backward(tensor(1.0, 1.0))
+    np.testing.assert_array_equal(a.grad.numpy(), [0.5, 1.0])
+    np.testing.assert_array_equal(b.grad.numpy(), [0.5, 0.0])
+
+
+@pytest.mark.parametrize("name", ["relu", "clamp", "maximum", "sigmoid", "tanh", "exp"])
+def test_nan_goes_through(name):
+    x = tensor(np.nan, 1.0, *[0.5] * 20)
+    arguments = {"clamp": (0, 1), "maximum": (tensor(*[0.0] * 22),)}.get(name, ())
+    y = OPS[name].function(x, *arguments).numpy()
+    assert np.isnan(y[0]) and not np.isnan(y[1:]).any()
+
+
+def test_large_operations_run_on_several_threads():
+    x = from_numpy(np.ones(1 << 20, np.float32))
+    with num_threads(2):
+        add(x, x)
+        assert last_team() == 2
+    with num_threads(1):
+        add(x, x)
+        assert last_team() == 1
+
+
+def test_errors_name_what_is_wrong():
+    with pytest.raises(ValueError, match=r"\(2,\), \(3,\)"):
+        add(tensor(1, 2), tensor(1, 2, 3))
+    with pytest.raises(TypeError, match="str"):
+        add(tensor(1), "x")
+    with pytest.raises(TypeError, match="bool tensor, got float32"):
+        where(tensor(1), tensor(1), tensor(1))
+    with pytest.raises(ValueError, match="does not fit in place"):
+        tensor(1, 2).add_(from_numpy(np.ones((3, 2), np.float32)))
+
+
+def test_comparison_with_none_is_plain_python():
+    assert (tensor(1) == None) is False  # noqa: E711

@@ -1,0 +1,71 @@
+import math
+
+import numpy as np
+
+erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def gelu(x, approximate="none"):
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+
+
+def softplus(x, beta=1.0, threshold=20.0):
+    return np.where(beta * x > threshold, x, np.log1p(np.exp(beta * x)) / beta)
+
+
+def prelu(x, weight):
+    if x.ndim > 1 and weight.size > 1:
+        weight = weight.reshape(-1, *[1] * (x.ndim - 2))
+    return np.where(x > 0, x, weight * x)
+
+
+def clamp(x, min=-np.inf, max=np.inf):
+    return np.minimum(np.maximum(x, min), max)
+
+
+REFERENCES = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "pow": lambda x, e: np.power(x, np.float64(e)),
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "where": np.where,
+    "masked_fill": lambda x, mask, value: np.where(mask, value, x),
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "isnan": np.isnan,
+    "isfinite": np.isfinite,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+    "logical_xor": np.logical_xor,
+    "logical_not": np.logical_not,
+    "abs": np.abs,
+    "sign": np.sign,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "reciprocal": np.reciprocal,
+    "erf": erf,
+    "clamp": clamp,
+    "relu": lambda x: np.maximum(x, 0),
+    "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
+    "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "gelu": gelu,
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": softplus,
+    "prelu": prelu,
+}
