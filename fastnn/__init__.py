@@ -15,6 +15,7 @@ from fastnn._core.tensor import (
 from fastnn._core.tensor import bool_ as bool
 from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
+from fastnn.ops import OPS as _OPS
 from fastnn.ops.creation import (
     arange,
     as_tensor,
@@ -35,3 +36,5 @@ float = float32
 double = float64
 int = int32
 long = int64
+
+globals().update({op.name: op.function for op in _OPS.values() if op.public})

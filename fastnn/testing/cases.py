@@ -24,7 +24,12 @@ def cases(function: Callable) -> Callable:
 
 def cases_of(name: str) -> list[Case]:
     """The cases of one generator, the same ones at every call."""
-    return list(CASES[name](np.random.default_rng(sum(map(ord, name)))))
+    rng = np.random.default_rng(sum(map(ord, name)))
+    # NumPy turns arrays of no dimensions into scalars; here they are meant as arrays
+    return [
+        (tuple(np.asarray(a) if isinstance(a, np.generic) else a for a in args), kwargs)
+        for args, kwargs in CASES[name](rng)
+    ]
 
 
 def away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -53,13 +58,13 @@ def unary(rng):
 @cases
 def unary_positive(rng):
     for shape in SHAPES:
-        yield (rng.uniform(0.1, 4.0, shape),), {}
+        yield (np.asarray(rng.uniform(0.1, 4.0, shape)),), {}
 
 
 @cases
 def unary_bool(rng):
     for shape in [(), (5,), (3, 40)]:
-        yield (rng.random(shape) < 0.5,), {}
+        yield (np.asarray(rng.random(shape) < 0.5),), {}
 
 
 @cases
@@ -79,13 +84,13 @@ def binary_nonzero(rng):
 @cases
 def binary_bool(rng):
     for first, second in [((), ()), ((40,), (40,)), *BROADCASTS]:
-        yield (rng.random(first) < 0.5, rng.random(second) < 0.5), {}
+        yield (np.asarray(rng.random(first) < 0.5), np.asarray(rng.random(second) < 0.5)), {}
 
 
 @cases
 def powers(rng):
     for first, second in [((7,), (7,)), *BROADCASTS]:
-        yield (rng.uniform(0.2, 3.0, first), rng.uniform(-2.0, 2.0, second)), {}
+        yield (np.asarray(rng.uniform(0.2, 3.0, first)), np.asarray(rng.uniform(-2.0, 2.0, second))), {}
     for exponent in (2, 3, 0.5, -1, 0, -2.5):
         yield (rng.uniform(0.2, 3.0, (4, 5)), exponent), {}
 
@@ -93,7 +98,7 @@ def powers(rng):
 @cases
 def where(rng):
     for shape in [(), (5,), (3, 40), (130, 1000)]:
-        yield (rng.random(shape) < 0.5, away_from_zero(rng, *shape), away_from_zero(rng, *shape)), {}
+        yield (np.asarray(rng.random(shape) < 0.5), away_from_zero(rng, *shape), away_from_zero(rng, *shape)), {}
     yield (rng.random((3, 1)) < 0.5, away_from_zero(rng, 4), away_from_zero(rng, 2, 1, 1)), {}
     yield (rng.random((3, 4)) < 0.5, away_from_zero(rng, 3, 4), 0.5), {}
 
