@@ -49,6 +49,11 @@ typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t 
 #define POINTWISE_ENUM(name, ...) PW_##name,
 enum { POINTWISE_LIST(POINTWISE_ENUM) PW_COUNT };
 
+/* random.h: what the numbers of one call depend on, beside their positions */
+typedef struct {
+    uint64_t seed, call;
+} random_stream;
+
 /* optim.h: the constants of one optimiser step, the same for every number */
 typedef struct {
     double sign;         /* -1 to maximise */
@@ -97,6 +102,17 @@ typedef struct {
     void (*sgd_step)(void *x, const void *dx, void *buf, long n, const sgd_rule *rule);
     void (*adam_step)(void *x, const void *dx, void *m, void *v, void *vmax, long n,
                       const adam_rule *rule);
+
+    /* random.h: elements first .. first + n - 1 of the stream */
+    void (*random_uniform)(const random_stream *s, long first, long n, double low, double high,
+                           void *y);
+    void (*random_normal)(const random_stream *s, long first, long n, double mean, double std,
+                          void *y);
+    void (*random_bernoulli)(const random_stream *s, long first, long n, const void *p, void *y);
+    void (*random_dropout)(const random_stream *s, long first, long n, uint32_t threshold,
+                           double scale, const void *x, void *y);
+    void (*random_integers)(const random_stream *s, long first, long n, int64_t low,
+                            uint64_t range, int64_t *y);
 } fastnn_kernels;
 
 /* dispatch.c: the levels compiled into this build that this CPU can run, best first */

@@ -11,6 +11,7 @@
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/optim.h"
+#include "kernels/random.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -23,4 +24,5 @@ const fastnn_kernels TABLE = {
     POINTWISE_ROWS
     REDUCE_ROWS
     OPTIM_ROWS
+    RANDOM_ROWS
 };

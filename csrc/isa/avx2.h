@@ -108,3 +108,16 @@ static inline void i_store_u8(uint8_t *p, veci i, long n)
 #endif
 static inline mask m_load_u8(const uint8_t *p, long n) { return m_not(i_eq(i_load_u8(p, n), i_set1(0))); }
 static inline void m_store_u8(uint8_t *p, mask m, long n) { i_store_u8(p, _mm256_and_si256(m, i_set1(1)), n); }
+
+/* w_*: unsigned 64-bit lanes, for random bits; w_mul takes the low halves of its operands */
+typedef __m256i wide;
+#define WIDE_VL 4
+static inline wide w_set1(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
+static inline wide w_load(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline wide w_mul(wide a, wide b) { return _mm256_mul_epu32(a, b); }
+static inline wide w_high(wide a) { return _mm256_srli_epi64(a, 32); }
+static inline void w_store_low(uint32_t *p, wide a)
+{
+    __m256i low = _mm256_permutevar8x32_epi32(a, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(low));
+}

@@ -77,6 +77,18 @@ static inline vec v_split(vec x, vec *k)
     return m;
 }
 
+/* w_*: unsigned 64-bit lanes, for random bits; w_mul takes the low halves of its operands */
+typedef __m512i wide;
+#define WIDE_VL 8
+static inline wide w_set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+static inline wide w_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
+static inline wide w_mul(wide a, wide b) { return _mm512_mul_epu32(a, b); }
+static inline wide w_high(wide a) { return _mm512_srli_epi64(a, 32); }
+static inline void w_store_low(uint32_t *p, wide a)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi64_epi32(a));
+}
+
 #if REAL_BITS == 32
 static inline veci i_load_u8(const uint8_t *p, long n) { return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m_tail(n), p)); }
 static inline veci i_load_i32(const int32_t *p, long n) { return _mm512_maskz_loadu_epi32(m_tail(n), p); }

@@ -84,3 +84,12 @@ static inline void i_store_i32(int32_t *p, veci i, long n)
 }
 static inline mask m_load_u8(const uint8_t *p, long n) { return ~i_eq(i_load_u8(p, n), i_set1(0)); }
 static inline void m_store_u8(uint8_t *p, mask m, long n) { i_store_u8(p, (veci)(m & (mask)i_set1(1)), n); }
+
+/* w_*: unsigned 64-bit lanes, for random bits; w_mul takes the low halves of its operands */
+typedef uint64x2_t wide;
+#define WIDE_VL 2
+static inline wide w_set1(uint64_t x) { return vdupq_n_u64(x); }
+static inline wide w_load(const uint64_t *p) { return vld1q_u64(p); }
+static inline wide w_mul(wide a, wide b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
+static inline wide w_high(wide a) { return vshrq_n_u64(a, 32); }
+static inline void w_store_low(uint32_t *p, wide a) { vst1_u32(p, vmovn_u64(a)); }

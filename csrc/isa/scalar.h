@@ -50,3 +50,12 @@ static inline void i_store_u8(uint8_t *p, veci i, long n) { if (n > 0) *p = (uin
 static inline void i_store_i32(int32_t *p, veci i, long n) { if (n > 0) *p = (int32_t)i; }
 static inline mask m_load_u8(const uint8_t *p, long n) { return n > 0 && *p != 0; }
 static inline void m_store_u8(uint8_t *p, mask m, long n) { if (n > 0) *p = m != 0; }
+
+/* w_*: unsigned 64-bit lanes, for random bits; w_mul takes the low halves of its operands */
+typedef uint64_t wide;
+#define WIDE_VL 1
+static inline wide w_set1(uint64_t x) { return x; }
+static inline wide w_load(const uint64_t *p) { return *p; }
+static inline wide w_mul(wide a, wide b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
+static inline wide w_high(wide a) { return a >> 32; }
+static inline void w_store_low(uint32_t *p, wide a) { *p = (uint32_t)a; }

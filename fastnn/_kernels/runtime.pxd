@@ -1,6 +1,6 @@
 # The table of micro-kernels in use, and the one way to run anything in parallel.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
     ctypedef struct gemm_tile_args:
@@ -35,6 +35,9 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct adam_rule:
         double sign, weight_decay, shrink, m_gain, v_gain, beta2, step, root, eps
 
+    ctypedef struct random_stream:
+        uint64_t seed, call
+
     ctypedef struct fastnn_kernels:
         const char* isa
         int real_bits
@@ -54,6 +57,16 @@ cdef extern from "kernels.h" nogil:
         void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
                           const adam_rule* rule) noexcept nogil
+        void (*random_uniform)(const random_stream* s, long first, long n, double low, double high,
+                               void* y) noexcept nogil
+        void (*random_normal)(const random_stream* s, long first, long n, double mean, double std,
+                              void* y) noexcept nogil
+        void (*random_bernoulli)(const random_stream* s, long first, long n, const void* p,
+                                 void* y) noexcept nogil
+        void (*random_dropout)(const random_stream* s, long first, long n, uint32_t threshold,
+                               double scale, const void* x, void* y) noexcept nogil
+        void (*random_integers)(const random_stream* s, long first, long n, int64_t low,
+                                uint64_t range_, int64_t* y) noexcept nogil
 
 # dtype codes, in the order of type promotion
 cdef enum:
