@@ -43,12 +43,14 @@ static void philox(const random_stream *s, uint64_t block, random_words word)
 /* slot j as reals in [0, 1), of 24 or 53 random bits */
 INLINE void uniform_slot(random_words word, int j, real *u)
 {
-    for (int l = 0; l < LANES; l++)
+    for (int l = 0; l < LANES; l++) {
 #if REAL_BITS == 32
         u[l] = (float)(int32_t)(word[j][l] >> 8) * 0x1p-24f;
 #else
-        u[l] = ((int32_t)(word[2 * j][l] >> 5) * 67108864.0 + (int32_t)(word[2 * j + 1][l] >> 6)) * 0x1p-53;
+        int32_t high = (int32_t)(word[2 * j][l] >> 5), low = (int32_t)(word[2 * j + 1][l] >> 6);
+        u[l] = (high * 0x1p26 + low) * 0x1p-53;
 #endif
+    }
 }
 
 /* slot j as reals in (0, 1], for a logarithm: down to 2^-32 or 2^-53 */
@@ -64,7 +66,8 @@ INLINE void positive_slot(random_words word, int j, real *u)
 }
 
 /* y[i] in [low, high) */
-static void random_uniform(const random_stream *s, long first, long n, double low, double high, void *y_)
+static void random_uniform(const random_stream *s, long first, long n, double low, double high,
+                           void *y_)
 {
     const real last = REAL_FN(nextafter)((real)high, (real)low);
     random_words word;
@@ -82,7 +85,8 @@ static void random_uniform(const random_stream *s, long first, long n, double lo
 }
 
 /* Box and Muller: slots j and j + 1 make two normal numbers */
-static void random_normal(const random_stream *s, long first, long n, double mean, double std, void *y_)
+static void random_normal(const random_stream *s, long first, long n, double mean, double std,
+                          void *y_)
 {
     random_words word;
     real u[LANES], angle[LANES], *y = y_;
