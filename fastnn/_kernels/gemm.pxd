@@ -31,3 +31,6 @@ cdef void gemm(const Gemm* g, char* scratch, int threads) noexcept nogil
 # for callers inside a parallel region: runs on the calling thread, same bits;
 # scratch as of gemm_scratch_bytes(g, 1)
 cdef void gemm_serial(const Gemm* g, char* scratch) noexcept nogil
+
+# estimated nanoseconds on one thread
+cdef double gemm_ns(const Gemm* g) noexcept nogil

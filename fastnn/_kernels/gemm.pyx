@@ -195,6 +195,10 @@ cdef inline bint b_is_shared(const Gemm* g) noexcept nogil:
     return g.batches == 1 or (g.b_batch == 0 and g.b_offsets == NULL)
 
 
+cdef double gemm_ns(const Gemm* g) noexcept nogil:
+    return estimate(g, kernels(g.dtype))
+
+
 cdef int gemm_threads(const Gemm* g) noexcept nogil:
     return team_size(estimate(g, kernels(g.dtype)))
 

@@ -1,0 +1,454 @@
+"""Matrix products in all ranks, and the linear layer with its bias.
+
+An operand is a stack of matrices known by its strides, so transposed, sliced and
+expanded tensors are multiplied as they lie; a vector is a matrix of one row or one
+column. Stacks are broadcast against each other, without copying.
+"""
+
+from fastnn._core.autograd cimport (
+    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+)
+from fastnn._core.storage cimport scratch_give, scratch_take
+from fastnn._core.tensor cimport (
+    FLOAT32, MAX_NDIM, Tensor, as_tensor, check_float, check_same_dtype, contiguous, hot_operators,
+    new_tensor, shape_text,
+)
+from fastnn._kernels.gemm cimport Gemm, gemm, gemm_job, gemm_ns, gemm_scratch_bytes, gemm_threads
+from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
+from fastnn.ops.reduce cimport sum_to_shape
+
+cdef enum:
+    GIL_NS = 20_000          # shorter work keeps the GIL: handing it over costs more
+    TINY = 4096              # elements: so do sums of fewer
+
+
+cdef int run_gemm(const Gemm* g) except -1:
+    cdef int threads = gemm_threads(g)
+    cdef size_t nbytes = gemm_scratch_bytes(g, threads)
+    cdef char* scratch = <char*>scratch_take(nbytes) if nbytes else NULL
+    if gemm_ns(g) < GIL_NS:
+        gemm(g, scratch, threads)
+    else:
+        with nogil:
+            gemm(g, scratch, threads)
+    if nbytes:
+        scratch_give(scratch, nbytes)
+    return 0
+
+
+# --- stacks of matrices -------------------------------------------------------
+
+cdef struct Stack:
+    const char* data
+    long rows, cols, row_step, col_step
+    int ndim                         # dimensions of the stack
+    Py_ssize_t[MAX_NDIM] shape
+    Py_ssize_t[MAX_NDIM] step
+
+
+cdef Stack stack(Tensor x, int vector) noexcept:
+    """The matrices of x. vector 0: its last two dimensions hold them; 1, 2: it lacks
+    the dimension of the rows, of the columns; 3: of both."""
+    cdef Stack s
+    cdef int d, n = x.ndim_
+    s.data = x.ptr
+    s.rows = s.cols = 1
+    s.row_step = s.col_step = 0
+    if not vector & 2:
+        n -= 1
+        s.cols, s.col_step = x.shape_[n], x.strides_[n]
+    if not vector & 1:
+        n -= 1
+        s.rows, s.row_step = x.shape_[n], x.strides_[n]
+    s.ndim = n
+    for d in range(n):
+        s.shape[d], s.step[d] = x.shape_[d], x.strides_[d]
+    return s
+
+
+cdef inline Stack transposed(Stack s) noexcept:
+    s.rows, s.cols = s.cols, s.rows
+    s.row_step, s.col_step = s.col_step, s.row_step
+    return s
+
+
+cdef bint fold(Stack* s) noexcept:
+    """Make the stack one high matrix, if one step leads from each row to the next."""
+    cdef long rows = s.rows, step = s.row_step
+    cdef int d
+    for d in range(s.ndim - 1, -1, -1):
+        if s.shape[d] == 1:
+            continue
+        if rows == 1:
+            step = s.step[d]
+        elif s.step[d] != rows * step:
+            return False
+        rows *= s.shape[d]
+    s.rows, s.row_step, s.ndim = rows, step, 0
+    return True
+
+
+cdef Tensor all_rows(Tensor x, int vector, Stack* s):
+    """In s the rows of the whole stack as one matrix; returns what it looks into, x or a copy."""
+    s[0] = stack(x, vector)
+    if not fold(s):
+        x = contiguous(x)
+        s[0] = stack(x, vector)
+        fold(s)
+    return x
+
+
+cdef int broadcast(const Stack* a, const Stack* b, Py_ssize_t* shape) noexcept:
+    """The common shape of two stacks; -1 where there is none."""
+    cdef int ndim = max(a.ndim, b.ndim), d
+    cdef Py_ssize_t m, n
+    for d in range(ndim):
+        m = a.shape[d - ndim + a.ndim] if d >= ndim - a.ndim else 1
+        n = b.shape[d - ndim + b.ndim] if d >= ndim - b.ndim else 1
+        if m != n and m != 1 and n != 1:
+            return -1
+        shape[d] = m if n == 1 else n
+    return ndim
+
+
+cdef void stretch(Stack* s, int ndim, const Py_ssize_t* shape) noexcept:
+    """Bring the stack to a broadcast shape; repeated matrices get step 0."""
+    cdef int missing = ndim - s.ndim, d
+    for d in range(ndim - 1, -1, -1):
+        if d < missing or (s.shape[d - missing] == 1 and shape[d] != 1):
+            s.step[d] = 0
+        else:
+            s.step[d] = s.step[d - missing]
+        s.shape[d] = shape[d]
+    s.ndim = ndim
+
+
+cdef int merge_stacks(Stack* a, Stack* b) noexcept:
+    """Merge dimensions that both step through as one; how many are left."""
+    cdef int d, k = -1
+    for d in range(a.ndim):
+        if a.shape[d] == 1:
+            continue
+        if (k >= 0 and a.step[k] == a.step[d] * a.shape[d]
+                and b.step[k] == b.step[d] * b.shape[d]):
+            a.shape[k] *= a.shape[d]
+        else:
+            k += 1
+            a.shape[k] = a.shape[d]
+        b.shape[k] = a.shape[k]
+        a.step[k], b.step[k] = a.step[d], b.step[d]
+    a.ndim = b.ndim = k + 1
+    return k + 1
+
+
+cdef void list_offsets(const Stack* s, long batches, long* offsets) noexcept:
+    cdef long batch, rest
+    cdef int d
+    for batch in range(batches):
+        rest, offsets[batch] = batch, 0
+        for d in range(s.ndim - 1, -1, -1):
+            offsets[batch] += rest % s.shape[d] * s.step[d]
+            rest //= s.shape[d]
+
+
+cdef int run_stacks(Gemm* g, Stack* a, Stack* b) except -1:
+    """The product of two stacks of one shape into a contiguous one."""
+    cdef long batches = 1
+    cdef size_t nbytes
+    cdef long* offsets
+    cdef int d, ndim
+    for d in range(a.ndim):
+        batches *= a.shape[d]
+    g.batches, g.c_batch = batches, g.M * g.N
+    ndim = merge_stacks(a, b)
+    if ndim <= 1:
+        if ndim == 1:
+            g.a_batch, g.b_batch = a.step[0], b.step[0]
+        return run_gemm(g)
+    nbytes = 2 * batches * sizeof(long)
+    if nbytes == 0:
+        return 0
+    offsets = <long*>scratch_take(nbytes)
+    list_offsets(a, batches, offsets)
+    list_offsets(b, batches, offsets + batches)
+    g.a_offsets, g.b_offsets = offsets, offsets + batches
+    try:
+        return run_gemm(g)
+    finally:
+        scratch_give(offsets, nbytes)
+
+
+cdef int multiply_into(Tensor y, Stack a, Stack b, Tensor bias, bint relu) except -1:
+    """y = the product of two stacks of one shape; y is contiguous."""
+    cdef Gemm g = gemm_job(y.dtype_, a.rows, b.cols, a.cols)
+    g.a, g.a_row, g.a_k = a.data, a.row_step, a.col_step
+    g.b, g.b_k, g.b_col = b.data, b.row_step, b.col_step
+    g.c, g.c_row = y.ptr, b.cols
+    g.relu = relu
+    if bias is not None:
+        g.bias = bias.ptr
+    return run_stacks(&g, &a, &b) if a.ndim else run_gemm(&g)
+
+
+cdef Tensor product(int dtype, Stack a, Stack b, int vector):
+    """The product of two stacks; vector as for stack() says what the result lacks."""
+    cdef Py_ssize_t[MAX_NDIM + 2] shape
+    cdef int ndim = 0
+    cdef Tensor y
+    if a.ndim | b.ndim:
+        ndim = broadcast(&a, &b, shape)
+        stretch(&a, ndim, shape)
+        stretch(&b, ndim, shape)
+    if not vector & 1:
+        shape[ndim] = a.rows
+        ndim += 1
+    if not vector & 2:
+        shape[ndim] = b.cols
+        ndim += 1
+    y = new_tensor(dtype, ndim, shape)
+    multiply_into(y, a, b, None, False)
+    return y
+
+
+cdef Tensor with_unit_step(Tensor x):
+    """x, or a copy where neither rows nor columns are adjacent in memory (an expanded gradient)."""
+    cdef int n = x.ndim_
+    if n >= 1 and x.strides_[n - 1] != 1 and (n == 1 or x.strides_[n - 2] != 1):
+        return contiguous(x)
+    return x
+
+
+# --- matmul -------------------------------------------------------------------
+
+cdef int refuse_dtypes(Tensor x, Tensor w, str name) except -1:
+    check_float(x, f"the first operand of {name}")
+    check_same_dtype(w, x, f"the operands of {name}")
+    return 0
+
+
+cdef Tensor multiply(Tensor x, Tensor w, const char* label):
+    """x w, both of one dimension or more."""
+    cdef int lacks = (1 if x.ndim_ == 1 else 0) | (2 if w.ndim_ == 1 else 0)
+    cdef Py_ssize_t[MAX_NDIM] shape
+    cdef Stack a, b
+    cdef Tensor y
+    cdef Node node
+    if x.ndim_ == 0 or w.ndim_ == 0:
+        raise ValueError(f"{label.decode()}: both operands need a dimension, got shapes "
+                         f"{shape_text(x)} and {shape_text(w)}")
+    if x.dtype_ < FLOAT32 or w.dtype_ != x.dtype_:
+        refuse_dtypes(x, w, label.decode())
+    a, b = stack(x, lacks & 1), stack(w, lacks & 2)
+    if a.cols != b.rows:
+        raise ValueError(f"{label.decode()}: shapes {shape_text(x)} and {shape_text(w)} do not fit: "
+                         f"{a.cols} columns against {b.rows} rows")
+    if a.ndim and b.ndim and broadcast(&a, &b, shape) < 0:
+        raise ValueError(f"{label.decode()}: the leading dimensions of shapes {shape_text(x)} and "
+                         f"{shape_text(w)} cannot be broadcast")
+    y = product(x.dtype_, a, b, lacks)
+    if needs_graph(x) or needs_graph(w):
+        node = new_node(matmul_backward, label)
+        node.input0, node.input1 = edge(x), edge(w)
+        node.i[0], node.i[1] = lacks, a.ndim | b.ndim
+        if node.input0 is not None or node.i[1]:
+            save1(node, w)
+        if node.input1 is not None or node.i[1]:
+            save0(node, x)
+        attach(y, node)
+    return y
+
+
+cdef int matmul_backward(Node node, Tensor dy) except -1:
+    """dx = dy w^T and dw = x^T dy, added up over what was broadcast."""
+    cdef int lacks = <int>node.i[0]
+    cdef bint stacked = node.i[1] != 0
+    cdef Tensor x, w, dx, dw
+    dy = with_unit_step(dy)
+    if node.input0 is not None:
+        w = saved1(node)
+        dx = product(dy.dtype_, stack(dy, lacks), transposed(stack(w, lacks & 2)), lacks & 1)
+        if stacked:
+            dx = sum_to_shape(dx, node.saved0.ndim_, node.saved0.shape_)
+        give(node.input0, dx)
+    if node.input1 is not None:
+        x = saved0(node)
+        if stacked and node.saved1.ndim_ <= 2:
+            dw = folded_gradient(x, dy, lacks)
+        else:
+            dw = product(dy.dtype_, transposed(stack(x, lacks & 1)), stack(dy, lacks), lacks & 2)
+        if stacked:
+            dw = sum_to_shape(dw, node.saved1.ndim_, node.saved1.shape_)
+        give(node.input1, dw)
+    return 0
+
+
+cdef Tensor folded_gradient(Tensor x, Tensor dy, int lacks):
+    """x^T dy over all rows of all matrices at once."""
+    cdef Stack a, d
+    x = all_rows(x, 0, &a)
+    dy = all_rows(dy, lacks, &d)
+    return product(dy.dtype_, transposed(a), d, lacks & 2)
+
+
+cdef object matmul_operator(object x, object w):
+    return multiply(as_tensor(x, "the left operand of @"), as_tensor(w, "the right operand of @"),
+                    "matmul")
+
+
+hot_operators().matmul = matmul_operator
+
+
+def matmul(input, other):
+    """The matrix product; leading dimensions are broadcast, a vector is a row or a column.
+
+    input (..., M, K) or (K,), other (..., K, N) or (K,); float32 or float64.
+
+    >>> fastnn.matmul(fastnn.ones(2, 3), fastnn.ones(3))
+    tensor([3., 3.])
+    """
+    return multiply(as_tensor(input, "input"), as_tensor(other, "other"), "matmul")
+
+
+cdef int check_ndim(Tensor x, int ndim, str what) except -1:
+    if x.ndim_ != ndim:
+        raise ValueError(f"{what} must have {ndim} dimension{'s' if ndim > 1 else ''}, "
+                         f"got shape {shape_text(x)}")
+    return 0
+
+
+def mm(input, mat2):
+    """The product of two matrices: input (M, K), mat2 (K, N)."""
+    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(mat2, "mat2")
+    check_ndim(x, 2, "mm: input")
+    check_ndim(w, 2, "mm: mat2")
+    return multiply(x, w, "mm")
+
+
+def bmm(input, mat2):
+    """The products of two batches of matrices: input (B, M, K), mat2 (B, K, N)."""
+    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(mat2, "mat2")
+    check_ndim(x, 3, "bmm: input")
+    check_ndim(w, 3, "bmm: mat2")
+    if x.shape_[0] != w.shape_[0]:
+        raise ValueError(f"bmm: the batch sizes of shapes {shape_text(x)} and {shape_text(w)} differ")
+    return multiply(x, w, "bmm")
+
+
+def mv(input, vec):
+    """The product of a matrix (M, K) and a vector (K,)."""
+    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(vec, "vec")
+    check_ndim(x, 2, "mv: input")
+    check_ndim(w, 1, "mv: vec")
+    return multiply(x, w, "mv")
+
+
+def dot(input, tensor):
+    """The inner product of two vectors."""
+    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(tensor, "tensor")
+    check_ndim(x, 1, "dot: input")
+    check_ndim(w, 1, "dot: tensor")
+    return multiply(x, w, "dot")
+
+
+# --- linear -------------------------------------------------------------------
+
+cdef Tensor linear_forward(Tensor x, Tensor w, Tensor bias, bint relu):
+    cdef int vector = 1 if x.ndim_ == 1 else 0, d
+    cdef Py_ssize_t[MAX_NDIM] shape
+    cdef Stack a
+    cdef Tensor y
+    for d in range(x.ndim_ - 1):
+        shape[d] = x.shape_[d]
+    shape[x.ndim_ - 1] = w.shape_[0]
+    x = all_rows(x, vector, &a)
+    if bias is not None:
+        bias = contiguous(bias)
+    y = new_tensor(x.dtype_, x.ndim_, shape)
+    multiply_into(y, a, transposed(stack(w, 0)), bias, relu)
+    return y
+
+
+cdef Tensor sum_columns(Tensor x):
+    cdef Stack s
+    cdef Tensor y
+    cdef size_t nbytes
+    cdef char* scratch = NULL
+    if x.strides_[x.ndim_ - 1] != 1:
+        x = contiguous(x)
+    x = all_rows(x, 1 if x.ndim_ == 1 else 0, &s)
+    y = new_tensor(x.dtype_, 1, &x.shape_[x.ndim_ - 1])
+    nbytes = column_sum_scratch_bytes(x.dtype_, s.rows, s.cols)
+    if nbytes:
+        scratch = <char*>scratch_take(nbytes)
+    if x.size_ < TINY:
+        column_sum(x.dtype_, s.rows, s.row_step, s.cols, s.data, y.ptr, scratch)
+    else:
+        with nogil:
+            column_sum(x.dtype_, s.rows, s.row_step, s.cols, s.data, y.ptr, scratch)
+    if nbytes:
+        scratch_give(scratch, nbytes)
+    return y
+
+
+cdef int check_linear(Tensor x, Tensor w, Tensor bias) except -1:
+    if w.ndim_ != 2:
+        raise ValueError("linear: weight must have 2 dimensions (out_features, in_features), "
+                         f"got shape {shape_text(w)}")
+    if x.ndim_ == 0 or x.shape_[x.ndim_ - 1] != w.shape_[1]:
+        raise ValueError(f"linear: input of shape {shape_text(x)} does not fit weight of shape "
+                         f"{shape_text(w)}: its last dimension must be {w.shape_[1]}")
+    if x.dtype_ < FLOAT32 or w.dtype_ != x.dtype_:
+        refuse_dtypes(x, w, "linear")
+    if bias is not None:
+        if bias.ndim_ != 1 or bias.shape_[0] != w.shape_[0]:
+            raise ValueError(f"linear: bias of shape {shape_text(bias)} does not fit weight of "
+                             f"shape {shape_text(w)}: it must be ({w.shape_[0]},)")
+        check_same_dtype(bias, x, "the bias of linear and its input")
+    return 0
+
+
+def linear(input, weight, bias=None):
+    """input weight^T + bias: input (..., I), weight (O, I), bias (O,), result (..., O).
+
+    >>> fastnn.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
+    tensor([[3., 3., 3.]])
+    """
+    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(weight, "weight"), y
+    cdef Tensor b = None if bias is None else as_tensor(bias, "bias")
+    cdef Node node
+    check_linear(x, w, b)
+    y = linear_forward(x, w, b, False)
+    if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(b)):
+        node = new_node(linear_backward, "linear")
+        node.input0, node.input1 = edge(x), edge(w)
+        if node.input0 is not None:
+            save1(node, w)
+        if node.input1 is not None:
+            save0(node, x)
+        if b is not None:
+            node.input2 = edge(b)
+        attach(y, node)
+    return y
+
+
+cdef int linear_backward(Node node, Tensor dy) except -1:
+    """dx = dy w, dw = dy^T x, dbias = the column sums of dy."""
+    cdef Py_ssize_t[MAX_NDIM] shape
+    cdef int vector = 1 if dy.ndim_ == 1 else 0, d
+    cdef Tensor x, w, dx
+    cdef Stack a, s
+    dy = all_rows(with_unit_step(dy), vector, &s)
+    if node.input0 is not None:
+        w = saved1(node)
+        for d in range(dy.ndim_ - 1):
+            shape[d] = dy.shape_[d]
+        shape[dy.ndim_ - 1] = w.shape_[1]
+        dx = new_tensor(dy.dtype_, dy.ndim_, shape)
+        multiply_into(dx, s, stack(w, 0), None, False)
+        give(node.input0, dx)
+    if node.input1 is not None:
+        x = all_rows(saved0(node), vector, &a)
+        give(node.input1, product(dy.dtype_, transposed(s), a, 0))
+    if node.input2 is not None:
+        give(node.input2, sum_columns(dy))
+    return 0
