@@ -4,7 +4,7 @@ import importlib
 
 from fastnn._core.tensor import install_method
 
-FAMILIES = ("pointwise", "activation")
+FAMILIES = ("pointwise", "activation", "matmul")
 
 OPS = {}
 for _family in FAMILIES:

@@ -17,6 +17,8 @@ from fastnn._kernels.gemm cimport Gemm, gemm, gemm_job, gemm_ns, gemm_scratch_by
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
 from fastnn.ops.reduce cimport sum_to_shape
 
+from fastnn.ops.registry import op
+
 cdef enum:
     GIL_NS = 20_000          # shorter work keeps the GIL: handing it over costs more
     TINY = 4096              # elements: so do sums of fewer
@@ -410,7 +412,7 @@ cdef int check_linear(Tensor x, Tensor w, Tensor bias) except -1:
 def linear(input, weight, bias=None):
     """input weight^T + bias: input (..., I), weight (O, I), bias (O,), result (..., O).
 
-    >>> fastnn.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
+    >>> fastnn.nn.functional.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
     tensor([[3., 3., 3.]])
     """
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(weight, "weight"), y
@@ -452,3 +454,13 @@ cdef int linear_backward(Node node, Tensor dy) except -1:
     if node.input2 is not None:
         give(node.input2, sum_columns(dy))
     return 0
+
+
+OPS = [
+    op("matmul", matmul, method=True, cases="matmul"),
+    op("mm", mm, method=True, cases="mm"),
+    op("bmm", bmm, method=True, cases="bmm"),
+    op("mv", mv, method=True, cases="mv"),
+    op("dot", dot, method=True, cases="dot"),
+    op("linear", linear, cases="linear", public=False),
+]

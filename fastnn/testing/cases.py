@@ -143,3 +143,57 @@ def softplus(rng):
 def prelu(rng):
     yield (away_from_zero(rng, 5, 33), np.array([0.25])), {}
     yield (away_from_zero(rng, 2, 3, 4, 5), rng.uniform(0.1, 0.5, 3)), {}
+
+
+@cases
+def matmul(rng):
+    for first, second in [
+        ((5,), (5,)),
+        ((3, 5), (5,)),
+        ((5,), (5, 4)),
+        ((1, 1), (1, 1)),
+        ((17, 33), (33, 15)),
+        ((2, 3, 5), (5,)),
+        ((2, 3, 5), (5, 4)),
+        ((5,), (2, 5, 4)),
+        ((3, 5), (2, 5, 4)),
+        ((4, 3, 5), (4, 5, 2)),
+        ((2, 1, 3, 5), (4, 5, 2)),
+        ((3, 2, 3, 5), (2, 5, 2)),
+        ((0, 5), (5, 3)),
+        ((3, 0), (0, 4)),
+        ((2, 0, 5), (5, 3)),
+        ((130, 90), (90, 200)),
+    ]:
+        yield (rng.standard_normal(first), rng.standard_normal(second)), {}
+
+
+@cases
+def mm(rng):
+    for M, N, K in [(1, 1, 1), (2, 3, 4), (15, 33, 17), (1, 40, 30), (40, 1, 30), (3, 2, 0)]:
+        yield (rng.standard_normal((M, K)), rng.standard_normal((K, N))), {}
+
+
+@cases
+def bmm(rng):
+    for B, M, N, K in [(1, 2, 3, 4), (3, 5, 17, 6), (0, 2, 3, 4), (4, 1, 5, 3)]:
+        yield (rng.standard_normal((B, M, K)), rng.standard_normal((B, K, N))), {}
+
+
+@cases
+def mv(rng):
+    for M, K in [(1, 1), (5, 3), (70, 35), (4, 0), (600, 500)]:
+        yield (rng.standard_normal((M, K)), rng.standard_normal(K)), {}
+
+
+@cases
+def dot(rng):
+    for K in (0, 1, 7, 16, 100, 5000):
+        yield (rng.standard_normal(K), rng.standard_normal(K)), {}
+
+
+@cases
+def linear(rng):
+    for rows, I, O in [((), 5, 3), ((4,), 5, 3), ((2, 3), 33, 17), ((0,), 5, 3), ((64,), 100, 130)]:
+        yield (rng.standard_normal((*rows, I)), rng.standard_normal((O, I)), rng.standard_normal(O)), {}
+        yield (rng.standard_normal((*rows, I)), rng.standard_normal((O, I))), {}
