@@ -113,6 +113,9 @@ typedef struct {
                            double scale, const void *x, void *y);
     void (*random_integers)(const random_stream *s, long first, long n, int64_t low,
                             uint64_t range, int64_t *y);
+    /* peak.h: 24 * vl operations a round; a copy of n numbers, a multiple of 4 * vl */
+    void (*peak_fma)(long rounds, void *y);
+    void (*peak_copy)(const void *src, void *dst, long n);
 } fastnn_kernels;
 
 /* dispatch.c: the levels compiled into this build that this CPU can run, best first */

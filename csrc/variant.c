@@ -12,6 +12,7 @@
 #include "kernels/reduce.h"
 #include "kernels/optim.h"
 #include "kernels/random.h"
+#include "kernels/peak.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -20,6 +21,7 @@ const fastnn_kernels TABLE = {
     .vl = VL,
     GEMM_ROWS
     COPY_ROWS
+    PEAK_ROWS
     CONV_ROWS
     POINTWISE_ROWS
     REDUCE_ROWS

@@ -13,6 +13,7 @@ from fastnn._core.tensor import (
     uint8,
 )
 from fastnn._core.tensor import bool_ as bool
+from fastnn._config import show_config
 from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
 from fastnn.ops import OPS as _OPS

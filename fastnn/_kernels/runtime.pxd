@@ -54,6 +54,8 @@ cdef extern from "kernels.h" nogil:
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil
         void (*conv_column_sum)(const void* x, long x_row, void* y, long rows, long n) noexcept nogil
         pointwise_fn* pointwise
+        void (*peak_fma)(long rounds, void* y) noexcept nogil
+        void (*peak_copy)(const void* src, void* dst, long n) noexcept nogil
         void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
                           const adam_rule* rule) noexcept nogil

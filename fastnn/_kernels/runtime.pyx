@@ -12,6 +12,9 @@ from cython.parallel cimport parallel, threadid
 
 cdef extern from *:
     """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
     #include <pthread.h>
     #if defined(_OPENMP)
     #include <omp.h>
@@ -42,6 +45,17 @@ cdef extern from *:
     #define TEAM_BARRIER()
     #endif
     static inline void team_meet(void) { TEAM_BARRIER() }
+
+    #ifdef _OPENMP
+    #include <dlfcn.h>
+    static const char *openmp_file(void)
+    {
+        Dl_info info;
+        return dladdr((void *)omp_get_num_threads, &info) && info.dli_fname ? info.dli_fname : "unknown";
+    }
+    #else
+    static const char *openmp_file(void) { return ""; }
+    #endif
     """
     int pthread_atfork(void (*prepare)() noexcept, void (*parent)() noexcept,
                        void (*child)() noexcept) nogil
@@ -51,6 +65,7 @@ cdef extern from *:
     void float_mode_set(unsigned long mode) noexcept nogil
     long claim(long* next_item) noexcept nogil
     void team_meet() noexcept nogil
+    const char* openmp_file() noexcept
     const char* FASTNN_COMPILER
     enum: OPENMP_VERSION "_OPENMP + 0"
 
@@ -211,6 +226,11 @@ def compiler():
 def openmp():
     """The version date of the OpenMP specification compiled for, 0 in a serial build."""
     return OPENMP_VERSION
+
+
+def openmp_runtime():
+    """The file of the OpenMP runtime that this process uses; "" in a serial build."""
+    return openmp_file().decode()
 
 
 def get_num_threads():
