@@ -44,6 +44,20 @@ enum { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_C
 typedef void (*reduce_fn)(const void *x, long rows, long row_step, long n, const void *shift, void *y);
 typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t *index, void *value);
 
+/* softmax.h: the cross entropy of rows of n class scores, and its gradient */
+typedef struct {
+    long rows, n;
+    const void *x;         /* [rows, n] */
+    const int64_t *target; /* [rows], from 0 to n - 1, or ignore_index */
+    int64_t ignore_index;
+    const void *weight;    /* [n], or NULL for ones */
+    double weight_sum;
+    double smoothing;
+    double share;          /* what the gradient is multiplied by */
+    void *loss;            /* [rows] */
+    void *dx;              /* [rows, n], or NULL: no gradient */
+} cross_entropy_args;
+
 #include "kernels/pointwise_list.h"
 
 #define POINTWISE_ENUM(name, ...) PW_##name,
@@ -94,6 +108,15 @@ typedef struct {
     /* conv.h: y[j] += x[j]; y[j] += sum over rows of x[i * x_row + j] */
     void (*conv_add)(const void *x, void *y, long n);
     void (*conv_column_sum)(const void *x, long x_row, void *y, long rows, long n);
+
+    /* softmax.h: contiguous rows of n; y and dy of logsumexp have one number a row */
+    void (*softmax)(const void *x, long rows, long n, void *y);
+    void (*log_softmax)(const void *x, long rows, long n, void *y);
+    void (*logsumexp)(const void *x, long rows, long n, void *y);
+    void (*softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
+    void (*log_softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
+    void (*logsumexp_backward)(const void *dy, const void *y, const void *x, long rows, long n, void *dx);
+    void (*cross_entropy)(const cross_entropy_args *);
 
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];

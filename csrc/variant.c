@@ -13,6 +13,7 @@
 #include "kernels/optim.h"
 #include "kernels/random.h"
 #include "kernels/peak.h"
+#include "kernels/softmax.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -27,4 +28,5 @@ const fastnn_kernels TABLE = {
     REDUCE_ROWS
     OPTIM_ROWS
     RANDOM_ROWS
+    SOFTMAX_ROWS
 };

@@ -41,3 +41,7 @@ cdef void column_sum(int dtype, long rows, long row_step, long cols,
 # dx[.., index[..], ..] = dy[..], zero elsewhere; dx (outer, length, cols), dy (outer, cols)
 cdef void scatter_selected(int dtype, long outer, long length, long cols,
                            const int64_t* index, const char* dy, char* dx) noexcept nogil
+
+# dx = dy times the product of all other x along length; x, dx (outer, length, cols), dy (outer, cols)
+cdef void product_backward(int dtype, long outer, long length, long cols,
+                           const char* x, const char* dy, char* dx) noexcept nogil

@@ -200,6 +200,35 @@ cdef void scatter_selected(int dtype, long outer, long length, long cols,
                 (<float*>dx)[at] = (<const float*>dy)[o * cols + j]
 
 
+ctypedef fused floating:
+    float
+    double
+
+
+cdef void other_factors(const floating* x, long length, long step, floating dy, floating* dx) noexcept nogil:
+    """dx[i] = dy * (x[0] ... x[i - 1]) * (x[i + 1] ... ), exact where factors are 0."""
+    cdef floating product = dy
+    cdef long i
+    for i in range(length):
+        dx[i * step] = product
+        product *= x[i * step]
+    product = 1
+    for i in range(length - 1, -1, -1):
+        dx[i * step] *= product
+        product *= x[i * step]
+
+
+cdef void product_backward(int dtype, long outer, long length, long cols,
+                           const char* x, const char* dy, char* dx) noexcept nogil:
+    cdef long k, at
+    for k in range(outer * cols):
+        at = k // cols * length * cols + k % cols
+        if dtype == FLOAT64:
+            other_factors(<const double*>x + at, length, cols, (<const double*>dy)[k], <double*>dx + at)
+        else:
+            other_factors(<const float*>x + at, length, cols, (<const float*>dy)[k], <float*>dx + at)
+
+
 # --- integers -----------------------------------------------------------------
 
 ctypedef fused integer:

@@ -27,6 +27,17 @@ cdef extern from "kernels.h" nogil:
                                const void* shift, void* y) noexcept nogil
     ctypedef void (*arg_fn)(const void* x, long rows, long row_step, long n,
                             int64_t* index, void* value) noexcept nogil
+    ctypedef struct cross_entropy_args:
+        long rows, n
+        const void* x
+        const int64_t* target
+        int64_t ignore_index
+        const void* weight
+        double weight_sum
+        double smoothing
+        double share
+        void* loss
+        void* dx
 
     ctypedef struct sgd_rule:
         double sign, weight_decay, lr, momentum, damp
@@ -56,6 +67,15 @@ cdef extern from "kernels.h" nogil:
         pointwise_fn* pointwise
         void (*peak_fma)(long rounds, void* y) noexcept nogil
         void (*peak_copy)(const void* src, void* dst, long n) noexcept nogil
+        void (*softmax)(const void* x, long rows, long n, void* y) noexcept nogil
+        void (*log_softmax)(const void* x, long rows, long n, void* y) noexcept nogil
+        void (*logsumexp)(const void* x, long rows, long n, void* y) noexcept nogil
+        void (*softmax_backward)(const void* dy, const void* y, long rows, long n, void* dx) noexcept nogil
+        void (*log_softmax_backward)(const void* dy, const void* y, long rows, long n, void* dx) noexcept nogil
+        void (*logsumexp_backward)(const void* dy, const void* y, const void* x, long rows, long n,
+                                   void* dx) noexcept nogil
+        void (*cross_entropy)(const cross_entropy_args* rows) noexcept nogil
+        pointwise_fn[1] pointwise
         void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
                           const adam_rule* rule) noexcept nogil

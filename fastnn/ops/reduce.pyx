@@ -5,42 +5,27 @@ the innermost step is 1 the kernels work on the tensor as it lies in memory, cha
 last or not; several groups are reduced one after the other; all else is copied first.
 """
 
-from collections import namedtuple
-
-from libc.math cimport NAN, sqrt
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, save2, saved0, saved1, saved2,
+    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
     BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, alias, as_tensor, cast, check_float, contiguous,
-    copy_into, dtype_code, dtype_of, hot_operators, is_contiguous, new_tensor, new_view, normal_dim,
-    shape_text,
+    copy_into, dtype_code, dtype_of, hot_operators, new_tensor, new_view, normal_dim,
 )
 from fastnn._kernels.reduce cimport (
-    REDUCE_COUNT, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_SUM, Reduction,
-    arg_reduce_integers, arg_reduce_strided, reduce_integers, reduce_scratch_bytes,
-    reduce_strided, scatter_selected,
+    REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_SUM, Reduction, product_backward,
+    reduce_integers, reduce_scratch_bytes, reduce_strided,
 )
+from fastnn.ops.registry import op
 
 cdef enum:
     TINY = 4096              # elements: releasing the GIL would cost more than it gives
 
-ValuesIndices = namedtuple("ValuesIndices", ["values", "indices"])
-
-
 # --- planning -----------------------------------------------------------------
-
-cdef struct Plan:
-    Reduction r
-    bint direct              # can the kernels work on the tensor as it is?
-    int groups               # of reduced dimensions
-    unsigned int inner       # the dimensions of the innermost of them
-    int kept                 # the dimensions of more than one element that stay,
-    int[MAX_NDIM] order      # in the order in which they lie in memory
-
 
 cdef void make_plan(Tensor x, unsigned int mask, Plan* p) noexcept:
     cdef long[MAX_NDIM] length
@@ -113,7 +98,7 @@ cdef Tensor rearranged(Tensor x, unsigned int mask):
     cdef bint inner
     for inner in (True, False):
         for d in range(x.ndim_ - 1, -1, -1):
-            if (mask >> d & 1) == inner:
+            if <bint>(mask >> d & 1) == inner:
                 strides[d] = stride
                 stride *= x.shape_[d]
     for d in range(x.ndim_):
@@ -171,7 +156,7 @@ cdef unsigned int parse_dims(object dim, int ndim) except? 0xffffffff:
         return 1u << normal_dim(dim, ndim)
     if not isinstance(dim, (tuple, list)):
         raise TypeError(f"dim must be an int, a tuple of ints or None, got {type(dim).__name__}")
-    if len(dim) == 0:
+    if not dim:
         return (1u << ndim) - 1
     for one in dim:
         bit = 1u << normal_dim(one, ndim)
@@ -297,6 +282,14 @@ cdef Tensor shape_only(Tensor x):
     return y
 
 
+cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y, unsigned int mask):
+    cdef Node node = new_node(backward, label)
+    node.input0 = edge(x)
+    node.i[0] = mask
+    attach(y, node)
+    return node
+
+
 # --- sum and mean -------------------------------------------------------------
 
 cdef Tensor divided(Tensor y, double divisor):
@@ -323,11 +316,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     cdef Node node
     y = reduce_dims(REDUCE_SUM, x if dtype is None else cast(x, dtype_code(dtype)), mask, keepdim)
     if needs_graph(x) and y.dtype_ >= FLOAT32:
-        node = new_node(sum_backward, "sum")
-        node.input0 = edge(x)
+        node = new_reduction(sum_backward, "sum", x, y, mask)
         node.saved0 = shape_only(x)
-        node.i[0] = mask
-        attach(y, node)
     return y
 
 
@@ -346,12 +336,9 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     y = x if dtype is None else cast(x, dtype_code(dtype))
     check_float(y, "the input of mean()")
     y = divided(reduce_dims(REDUCE_SUM, y, mask, keepdim), <double>reduced_size(x, mask))
-    if needs_graph(x):
-        node = new_node(mean_backward, "mean")
-        node.input0 = edge(x)
+    if needs_graph(x) and y.dtype_ >= FLOAT32:
+        node = new_reduction(mean_backward, "mean", x, y, mask)
         node.saved0 = shape_only(x)
-        node.i[0] = mask
-        attach(y, node)
     return y
 
 
@@ -362,3 +349,205 @@ cdef int mean_backward(Node node, Tensor dy) except -1:
         dy = divided(dy, <double>reduced_size(like, mask))
         give(node.input0, spread(cast(dy, like.dtype_), like, mask))
     return 0
+
+
+# --- variance and norm --------------------------------------------------------
+
+cdef int take_roots(Tensor y) except -1:
+    cdef Py_ssize_t i
+    for i in range(y.size_):
+        if y.dtype_ == FLOAT64:
+            (<double*>y.ptr)[i] = sqrt((<double*>y.ptr)[i])
+        else:
+            (<float*>y.ptr)[i] = <float>sqrt((<float*>y.ptr)[i])
+    return 0
+
+
+cdef int check_correction(object unbiased, object correction, double* degrees) except -1:
+    """What is taken off the number of values: 1 by default."""
+    if unbiased is not None and correction is not None:
+        raise ValueError("give unbiased or correction, not both")
+    if correction is not None:
+        degrees[0] = correction
+    else:
+        degrees[0] = 0 if unbiased is not None and not unbiased else 1
+    return 0
+
+
+cdef Tensor deviation(object input, object dim, object unbiased, bint keepdim, object correction,
+                      bint root):
+    """Variance or standard deviation: squares about the mean, in two passes."""
+    cdef Tensor x = as_tensor(input, "input"), from_x, total, centre, y
+    cdef Plan p
+    cdef Node node
+    cdef unsigned int mask
+    cdef double degrees, n
+    if isinstance(dim, bool):          # var(input, unbiased)
+        unbiased, dim = dim, None
+    mask = parse_dims(dim, x.ndim_)
+    check_correction(unbiased, correction, &degrees)
+    check_float(x, "the input of var() and std()")
+    from_x = planned(x, mask, &p)
+    n = <double>reduced_size(x, mask)
+    total = run(REDUCE_SUM, from_x, mask, &p, None)
+    centre = new_result(from_x, mask, &p, x.dtype_)
+    copy_into(centre, divided(total, n))
+    y = run(REDUCE_SQUARES, from_x, mask, &p, centre)
+    degrees = n - degrees if n > degrees else 0
+    y = finish(divided(y, degrees), mask, keepdim)
+    if root:
+        take_roots(y)
+    if needs_graph(x):
+        node = new_reduction(std_backward if root else var_backward, "std" if root else "var",
+                             x, y, mask)
+        save0(node, x)
+        node.saved1 = centre
+        node.version1 = centre.storage.version
+        if root:
+            node.extra = alias(y)
+        node.p[0] = degrees
+    return y
+
+
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """The variance over dim: squares about the mean over (number - correction), by default 1."""
+    return deviation(input, dim, unbiased, keepdim, correction, False)
+
+
+cdef int var_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = saved0(node)
+    cdef object slope
+    if node.input0 is not None:
+        slope = hot_operators().mul(with_reduced_dims(dy, x, <unsigned int>node.i[0]), 2 / node.p[0])
+        give(node.input0, hot_operators().mul(hot_operators().sub(x, saved1(node)), slope))
+    return 0
+
+
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """The standard deviation over dim: the square root of var()."""
+    return deviation(input, dim, unbiased, keepdim, correction, True)
+
+
+cdef int std_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = saved0(node), slope
+    if node.input0 is not None:
+        slope = divided(quotient(dy, <Tensor>node.extra), node.p[0])
+        slope = with_reduced_dims(slope, x, <unsigned int>node.i[0])
+        give(node.input0, hot_operators().mul(hot_operators().sub(x, saved1(node)), slope))
+    return 0
+
+
+cdef Tensor quotient(Tensor dy, Tensor y):
+    """dy / y, and 0 where y is 0: the slope of a square root, as PyTorch has it there."""
+    cdef Tensor q = divided(dy, 1)
+    cdef Py_ssize_t i
+    y = contiguous(y)
+    for i in range(q.size_):
+        if q.dtype_ == FLOAT64:
+            (<double*>q.ptr)[i] = (<double*>q.ptr)[i] / (<double*>y.ptr)[i] if (<double*>y.ptr)[i] else 0
+        else:
+            (<float*>q.ptr)[i] = (<float*>q.ptr)[i] / (<float*>y.ptr)[i] if (<float*>y.ptr)[i] else 0
+    return q
+
+
+def norm(input, p=2, dim=None, keepdim=False):
+    """The Euclidean norm over dim (None: of all elements); p must be 2 or "fro"."""
+    cdef Tensor x = as_tensor(input, "input"), from_x, y
+    cdef unsigned int mask = parse_dims(dim, x.ndim_)
+    cdef Plan plan
+    cdef Node node
+    if p != 2 and p != "fro":
+        raise ValueError(f"norm() knows p=2 and p='fro', got {p!r}")
+    check_float(x, "the input of norm()")
+    from_x = planned(x, mask, &plan)
+    y = finish(run(REDUCE_SQUARES, from_x, mask, &plan, None), mask, keepdim)
+    take_roots(y)
+    if needs_graph(x):
+        node = new_reduction(norm_backward, "norm", x, y, mask)
+        save0(node, x)
+        save1(node, alias(y))
+    return y
+
+
+cdef int norm_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = saved0(node)
+    if node.input0 is not None:
+        dy = with_reduced_dims(quotient(dy, saved1(node)), x, <unsigned int>node.i[0])
+        give(node.input0, hot_operators().mul(x, dy))
+    return 0
+
+
+# --- product ------------------------------------------------------------------
+
+def prod(input, dim=None, keepdim=False, *, dtype=None):
+    """The product over one dim (None: of all elements). Integers multiply in int64."""
+    cdef Tensor x = as_tensor(input, "input"), y
+    cdef unsigned int mask
+    cdef Node node
+    if dim is not None and not isinstance(dim, int):
+        raise TypeError(f"the dim of prod() must be an int or None, got {type(dim).__name__}")
+    mask = parse_dims(dim, x.ndim_)
+    if dtype is not None and dtype_code(dtype) != x.dtype_:
+        return prod(x.to(dtype), dim, keepdim)
+    y = reduce_dims(REDUCE_PROD, x, mask, keepdim)
+    if needs_graph(x):
+        node = new_reduction(prod_backward, "prod", x, y, mask)
+        save0(node, x)
+        node.i[1] = -1 if dim is None else normal_dim(dim, x.ndim_)
+    return y
+
+
+cdef int prod_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = contiguous(saved0(node)), dx
+    cdef long outer = 1, length = x.size_, cols = 1
+    if node.input0 is not None:
+        dx = new_tensor(x.dtype_, x.ndim_, x.shape_)
+        dy = contiguous(dy)
+        if node.i[1] >= 0 and x.ndim_ > 0:
+            split_at(x, <int>node.i[1], &outer, &length, &cols)
+        with nogil:
+            product_backward(x.dtype_, outer, length, cols, x.ptr, dy.ptr, dx.ptr)
+        give(node.input0, dx)
+    return 0
+
+
+cdef void split_at(Tensor x, int dim, long* outer, long* length, long* cols) noexcept:
+    """The shape (outer, length, cols) of a row-major x around one dimension."""
+    cdef int d
+    outer[0], length[0], cols[0] = 1, 1, 1
+    for d in range(x.ndim_):
+        if d < dim:
+            outer[0] *= x.shape_[d]
+        elif d == dim:
+            length[0] = x.shape_[d]
+        else:
+            cols[0] *= x.shape_[d]
+
+
+# --- truth --------------------------------------------------------------------
+
+cdef Tensor truth(int kind, object input, object dim, bint keepdim):
+    cdef Tensor x = as_tensor(input, "input")
+    return cast(reduce_dims(kind, cast(x, BOOL), parse_dims(dim, x.ndim_), keepdim), BOOL)
+
+
+def any(input, dim=None, keepdim=False):
+    """Is any element over dim true (not zero)?"""
+    return truth(REDUCE_MAX, input, dim, keepdim)
+
+
+def all(input, dim=None, keepdim=False):
+    """Are all elements over dim true (not zero)?"""
+    return truth(REDUCE_MIN, input, dim, keepdim)
+
+
+OPS = [
+    op("sum", sum, method=True, cases="reduction"),
+    op("mean", mean, method=True, cases="reduction"),
+    op("var", var, method=True, cases="deviation"),
+    op("std", std, method=True, cases="deviation"),
+    op("norm", norm, method=True, cases="norm"),
+    op("prod", prod, method=True, cases="prod"),
+    op("any", any, method=True, cases="truth", differentiable=False),
+    op("all", all, method=True, cases="truth", differentiable=False),
+]

@@ -1,0 +1,185 @@
+/* Softmax, its logarithm, and cross entropy, over contiguous rows of n numbers.
+ *
+ *   softmax          y_j = exp(x_j - m) / s,  m = max_j x_j,  s = sum_j exp(x_j - m)
+ *   log_softmax      y_j = (x_j - m) - log s
+ *   logsumexp        y   = m + log s
+ *   cross_entropy    a log s - b (x_t - m) - c sum_j w_j (x_j - m), and its gradient
+ *                    a p_j - b [j = t] - c w_j, times the row's share of the mean,
+ *                    p = softmax; b = (1 - e) w_t, c = e / n, a = b + c sum_j w_j
+ *
+ * with class weights w and label smoothing e. A row stays in cache between its
+ * passes. Called by _kernels/softmax.pyx. */
+
+/* lanes beyond the first n become `pad` */
+INLINE vec softmax_load(const real *x, long n, real pad)
+{
+    if (n >= VL) return v_load(x);
+    return v_select(v_lt(v_load(reduce_lane), v_set1((real)n)), v_load_n(x, n), v_set1(pad));
+}
+
+INLINE real softmax_max(const real *x, long n)
+{
+    real max = reduce_block(REDUCE_MAX, x, at_most(n, REDUCE_BLOCK), 0);
+    for (long j = REDUCE_BLOCK; j < n; j += REDUCE_BLOCK)
+        max = reduce_join1(REDUCE_MAX, max, reduce_block(REDUCE_MAX, x + j, at_most(n - j, REDUCE_BLOCK), 0));
+    return max;
+}
+
+/* sum_j exp(x_j - shift); keep: also e_j = exp(x_j - shift) */
+INLINE real softmax_sum(const int keep, const real *x, long n, real shift, real *e)
+{
+    const vec s = v_set1(shift);
+    real total = 0;
+    for (long start = 0; start < n; start += REDUCE_BLOCK) {
+        long end = at_most(start + REDUCE_BLOCK, n);
+        vec sum = v_zero();
+        for (long j = start; j < end; j += VL) {
+            vec v = v_exp(softmax_load(x + j, end - j, -(real)INFINITY) - s);
+            if (keep) v_store_n(e + j, v, end - j);
+            sum = sum + v;
+        }
+        total += v_sum(sum);
+    }
+    return total;
+}
+
+static void softmax_rows(const void *x_, long rows, long n, void *y_)
+{
+    const real *x = x_;
+    real *y = y_;
+    for (long i = 0; i < rows; i++, x += n, y += n) {
+        real sum = softmax_sum(1, x, n, softmax_max(x, n), y);
+        vec scale = v_set1(1 / sum);
+        for (long j = 0; j < n; j += VL) v_store_n(y + j, v_load_n(y + j, n - j) * scale, n - j);
+    }
+}
+
+static void log_softmax_rows(const void *x_, long rows, long n, void *y_)
+{
+    const real *x = x_;
+    real *y = y_;
+    for (long i = 0; i < rows; i++, x += n, y += n) {
+        real max = softmax_max(x, n), sum = softmax_sum(0, x, n, max, 0);
+        vec m = v_set1(max), log_sum = v_set1(REAL_FN(log)(sum));
+        for (long j = 0; j < n; j += VL)
+            v_store_n(y + j, v_load_n(x + j, n - j) - m - log_sum, n - j);
+    }
+}
+
+/* rows of nothing but -inf give -inf, rows with inf give inf */
+static void logsumexp_rows(const void *x_, long rows, long n, void *y_)
+{
+    const real *x = x_;
+    real *y = y_;
+    for (long i = 0; i < rows; i++, x += n) {
+        real max = softmax_max(x, n);
+        if (REAL_FN(fabs)(max) == (real)INFINITY) max = 0;
+        y[i] = max + REAL_FN(log)(softmax_sum(0, x, n, max, 0));
+    }
+}
+
+/* sum_j a_j b_j, or sum_j a_j without b */
+INLINE real softmax_dot(const real *a, const real *b, long n)
+{
+    real total = 0;
+    for (long start = 0; start < n; start += REDUCE_BLOCK) {
+        long end = at_most(start + REDUCE_BLOCK, n);
+        vec sum = v_zero();
+        for (long j = start; j < end; j += VL) {
+            vec v = v_load_n(a + j, end - j);
+            if (b) sum = v_fma(v, v_load_n(b + j, end - j), sum);
+            else sum = sum + v;
+        }
+        total += v_sum(sum);
+    }
+    return total;
+}
+
+/* dx = y (dy - sum_j dy_j y_j) */
+static void softmax_backward_rows(const void *dy_, const void *y_, long rows, long n, void *dx_)
+{
+    const real *dy = dy_, *y = y_;
+    real *dx = dx_;
+    for (long i = 0; i < rows; i++, dy += n, y += n, dx += n) {
+        vec dot = v_set1(softmax_dot(dy, y, n));
+        for (long j = 0; j < n; j += VL)
+            v_store_n(dx + j, v_load_n(y + j, n - j) * (v_load_n(dy + j, n - j) - dot), n - j);
+    }
+}
+
+/* dx = dy - exp(y) sum_j dy_j */
+static void log_softmax_backward_rows(const void *dy_, const void *y_, long rows, long n, void *dx_)
+{
+    const real *dy = dy_, *y = y_;
+    real *dx = dx_;
+    for (long i = 0; i < rows; i++, dy += n, y += n, dx += n) {
+        vec sum = v_set1(softmax_dot(dy, 0, n));
+        for (long j = 0; j < n; j += VL)
+            v_store_n(dx + j, v_fnma(v_exp(v_load_n(y + j, n - j)), sum, v_load_n(dy + j, n - j)), n - j);
+    }
+}
+
+/* dx = dy exp(x - y), one dy and one y for each row */
+static void logsumexp_backward_rows(const void *dy_, const void *y_, const void *x_, long rows, long n,
+                                    void *dx_)
+{
+    const real *dy = dy_, *y = y_, *x = x_;
+    real *dx = dx_;
+    for (long i = 0; i < rows; i++, x += n, dx += n) {
+        vec slope = v_set1(dy[i]), shift = v_set1(y[i]);
+        for (long j = 0; j < n; j += VL)
+            v_store_n(dx + j, slope * v_exp(v_load_n(x + j, n - j) - shift), n - j);
+    }
+}
+
+/* dx_j = factor e_j - share w_j, w = 1 without weights */
+INLINE void cross_entropy_gradient(real *dx, long n, real factor, real share, const real *weight)
+{
+    const vec f = v_set1(factor), s = v_set1(share);
+    for (long j = 0; j < n; j += VL) {
+        vec w = weight ? v_load_n(weight + j, n - j) : v_set1(1);
+        v_store_n(dx + j, v_fnma(s, w, v_load_n(dx + j, n - j) * f), n - j);
+    }
+}
+
+INLINE real cross_entropy_row(const cross_entropy_args *t, const real *x, long target, real *dx)
+{
+    const long n = t->n;
+    const real *weight = t->weight;
+    const real c = (real)(t->smoothing / n), b = (real)(1 - t->smoothing) * (weight ? weight[target] : 1);
+    const real a = b + c * (real)t->weight_sum;
+    const real max = softmax_max(x, n);
+    const real sum = dx ? softmax_sum(1, x, n, max, dx) : softmax_sum(0, x, n, max, 0);
+    real loss = a * REAL_FN(log)(sum) - b * (x[target] - max);
+    if (c != 0)
+        loss -= c * (softmax_dot(x, weight, n) - (real)t->weight_sum * max);
+    if (dx) {
+        real share = (real)t->share;
+        cross_entropy_gradient(dx, n, share * a / sum, share * c, weight);
+        dx[target] -= share * b;
+    }
+    return loss;
+}
+
+static void cross_entropy_rows(const cross_entropy_args *t)
+{
+    for (long i = 0; i < t->rows; i++) {
+        real *dx = t->dx ? (real *)t->dx + i * t->n : 0;
+        real *loss = (real *)t->loss + i;
+        if (t->target[i] == t->ignore_index) {
+            *loss = 0;
+            for (long j = 0; dx && j < t->n; j++) dx[j] = 0;
+        } else {
+            *loss = cross_entropy_row(t, (const real *)t->x + i * t->n, t->target[i], dx);
+        }
+    }
+}
+
+#define SOFTMAX_ROWS                                   \
+    .softmax = softmax_rows,                           \
+    .log_softmax = log_softmax_rows,                   \
+    .logsumexp = logsumexp_rows,                       \
+    .softmax_backward = softmax_backward_rows,         \
+    .log_softmax_backward = log_softmax_backward_rows, \
+    .logsumexp_backward = logsumexp_backward_rows,     \
+    .cross_entropy = cross_entropy_rows,
