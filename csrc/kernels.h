@@ -58,6 +58,9 @@ typedef struct {
     void *dx;              /* [rows, n], or NULL: no gradient */
 } cross_entropy_args;
 
+/* loss.h */
+enum { LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS };
+
 #include "kernels/pointwise_list.h"
 
 #define POINTWISE_ENUM(name, ...) PW_##name,
@@ -117,6 +120,13 @@ typedef struct {
     void (*log_softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
     void (*logsumexp_backward)(const void *dy, const void *y, const void *x, long rows, long n, void *dx);
     void (*cross_entropy)(const cross_entropy_args *);
+
+    /* loss.h: of n numbers x against targets t, with a constant p of the loss:
+     * their sum; each of them; dx = slope * dy[i * dy_step] * scale, dy_step 0 or 1 */
+    double (*loss_sum[LOSS_KINDS])(const void *x, const void *t, long n, double p);
+    void (*loss_each[LOSS_KINDS])(const void *x, const void *t, long n, double p, void *y);
+    void (*loss_backward[LOSS_KINDS])(const void *x, const void *t, long n, double p, const void *dy,
+                                      long dy_step, double scale, void *dx);
 
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];

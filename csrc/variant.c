@@ -14,6 +14,7 @@
 #include "kernels/random.h"
 #include "kernels/peak.h"
 #include "kernels/softmax.h"
+#include "kernels/loss.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -29,4 +30,5 @@ const fastnn_kernels TABLE = {
     OPTIM_ROWS
     RANDOM_ROWS
     SOFTMAX_ROWS
+    LOSS_ROWS
 };

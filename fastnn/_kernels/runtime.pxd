@@ -27,6 +27,12 @@ cdef extern from "kernels.h" nogil:
                                const void* shift, void* y) noexcept nogil
     ctypedef void (*arg_fn)(const void* x, long rows, long row_step, long n,
                             int64_t* index, void* value) noexcept nogil
+    enum:
+        LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS
+    ctypedef double (*loss_sum_fn)(const void* x, const void* t, long n, double p) noexcept nogil
+    ctypedef void (*loss_each_fn)(const void* x, const void* t, long n, double p, void* y) noexcept nogil
+    ctypedef void (*loss_backward_fn)(const void* x, const void* t, long n, double p, const void* dy,
+                                      long dy_step, double scale, void* dx) noexcept nogil
     ctypedef struct cross_entropy_args:
         long rows, n
         const void* x
@@ -75,7 +81,9 @@ cdef extern from "kernels.h" nogil:
         void (*logsumexp_backward)(const void* dy, const void* y, const void* x, long rows, long n,
                                    void* dx) noexcept nogil
         void (*cross_entropy)(const cross_entropy_args* rows) noexcept nogil
-        pointwise_fn[1] pointwise
+        loss_sum_fn[5] loss_sum
+        loss_each_fn[5] loss_each
+        loss_backward_fn[5] loss_backward
         void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
                           const adam_rule* rule) noexcept nogil

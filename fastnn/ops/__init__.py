@@ -4,7 +4,15 @@ import importlib
 
 from fastnn._core.tensor import install_method
 
-FAMILIES = ("pointwise", "activation", "matmul")
+FAMILIES = (
+    "pointwise",
+    "activation",
+    "matmul",
+    "reduce",
+    "extreme",
+    "softmax",
+    "loss",
+)
 
 OPS = {}
 for _family in FAMILIES:

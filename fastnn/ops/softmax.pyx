@@ -191,12 +191,6 @@ cdef int logsumexp_backward(Node node, Tensor dy) except -1:
 
 # --- losses -------------------------------------------------------------------
 
-cdef enum How:
-    NONE
-    MEAN
-    SUM
-
-
 cdef int reduction_of(object reduction) except -1:
     if reduction == "mean":
         return MEAN
@@ -328,7 +322,7 @@ cdef int cross_entropy_backward(Node node, Tensor dy) except -1:
     cdef bint each = node.i[0] == NONE
     if node.input0 is None:
         return 0
-    if not each and value_of(dy) == 1:
+    if not each and number_of(dy) == 1:
         give(node.input0, slope)
         return 0
     dx = new_rows(slope, <int>node.i[1])
@@ -340,7 +334,7 @@ cdef int cross_entropy_backward(Node node, Tensor dy) except -1:
     return 0
 
 
-cdef inline double value_of(Tensor x) noexcept:
+cdef double number_of(Tensor x) noexcept:
     return (<double*>x.ptr)[0] if x.dtype_ == FLOAT64 else (<float*>x.ptr)[0]
 
 

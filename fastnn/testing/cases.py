@@ -197,3 +197,156 @@ def linear(rng):
     for rows, I, O in [((), 5, 3), ((4,), 5, 3), ((2, 3), 33, 17), ((0,), 5, 3), ((64,), 100, 130)]:
         yield (rng.standard_normal((*rows, I)), rng.standard_normal((O, I)), rng.standard_normal(O)), {}
         yield (rng.standard_normal((*rows, I)), rng.standard_normal((O, I))), {}
+
+
+# --- reductions ---------------------------------------------------------------
+
+
+@cases
+def reduction(rng):
+    for shape in [(), (1,), (33,), (5000,)]:
+        yield (rng.uniform(0.1, 3.0, shape),), {}
+    for dim in (0, -1, (0, 2), (1, 3), (2, 3), (0, 1, 2, 3)):
+        yield (away_from_zero(rng, 2, 3, 4, 5),), {"dim": dim}
+        yield (away_from_zero(rng, 2, 3, 4, 5),), {"dim": dim, "keepdim": True}
+    for shape, dim in [((130, 1000), None), ((130, 1000), 0), ((130, 1000), 1), ((40000, 5), 0)]:
+        yield (rng.uniform(0.1, 3.0, shape),), {"dim": dim}
+    yield (rng.uniform(0.1, 3.0, (0, 3)),), {"dim": 1}
+
+
+@cases
+def deviation(rng):
+    yield (away_from_zero(rng, 7),), {}
+    yield (away_from_zero(rng, 7), None, False), {}
+    for dim in (0, -1, (0, 2), (1, 3)):
+        yield (away_from_zero(rng, 4, 3, 4, 5),), {"dim": dim, "keepdim": True}
+    yield (100 + away_from_zero(rng, 60, 41),), {"dim": 0, "correction": 0}
+    for dim in (None, 0, 1):
+        yield (rng.uniform(0.1, 3.0, (130, 1000)),), {"dim": dim}
+
+
+@cases
+def norm(rng):
+    yield (away_from_zero(rng, 40),), {}
+    yield (away_from_zero(rng, 4, 30),), {"dim": 1, "keepdim": True}
+    yield (away_from_zero(rng, 130, 1000), 2, 0), {}
+
+
+@cases
+def prod(rng):
+    yield (rng.uniform(0.5, 1.5, (3, 4)),), {}
+    for dim in (0, 1, -1):
+        yield (rng.uniform(0.5, 1.5, (3, 4, 5)),), {"dim": dim, "keepdim": dim == 1}
+
+
+@cases
+def truth(rng):
+    for dim in (None, 0, 1, (0, 1)):
+        yield (rng.random((6, 40)) < 0.1,), {"dim": dim}
+        yield (rng.random((6, 40)) < 0.95,), {"dim": dim, "keepdim": True}
+    yield (np.array([[0.0, 2.0], [0.0, 0.0]]),), {"dim": 1}
+
+
+@cases
+def extreme(rng):
+    yield (away_from_zero(rng, 40),), {}
+    yield (away_from_zero(rng, 4, 30), away_from_zero(rng, 30)), {}
+    for dim in (0, 1, -1):
+        yield (away_from_zero(rng, 3, 40, 6),), {"dim": dim, "keepdim": dim == 1}
+    for dim in (0, 1):
+        yield (rng.uniform(0.1, 3.0, (130, 1000)),), {"dim": dim}
+
+
+@cases
+def position(rng):
+    for dim in (None, 0, 1, -1):
+        yield (away_from_zero(rng, 3, 40, 6),), {"dim": dim}
+        yield (rng.integers(0, 9, (3, 40, 6)),), {"dim": dim}
+    for dim in (None, 0, 1):
+        yield (rng.uniform(0.1, 3.0, (130, 1000)),), {"dim": dim}
+
+
+# --- softmax and losses -------------------------------------------------------
+
+
+@cases
+def softmax(rng):
+    for shape, dim in [((), 0), ((10,), 0), ((5, 33), 1), ((5, 33), 0), ((2, 3, 4, 5), 1), ((3, 4, 5), 1)]:
+        yield (rng.normal(0, 3, shape),), {"dim": dim}
+    yield (rng.normal(0, 3, (200, 100)),), {"dim": -1}
+
+
+@cases
+def logsumexp(rng):
+    for (x,), kwargs in softmax(rng):
+        yield (x,), kwargs
+        yield (x,), {**kwargs, "keepdim": True}
+
+
+@cases
+def nll_loss(rng):
+    for shape, target in [((7,), ()), ((6, 10), (6,)), ((4, 5, 3), (4, 3)), ((2, 3, 4, 5), (2, 4, 5))]:
+        classes = shape[0] if len(shape) == 1 else shape[1]
+        for reduction in ("mean", "sum", "none"):
+            t = np.asarray(rng.integers(0, classes, target))
+            yield (rng.normal(0, 2, shape), t), {"reduction": reduction}
+            ignored = np.where(rng.random(target) < 0.4, 1, t) if target else t
+            weight = rng.uniform(0.5, 2.0, classes)
+            ignore = 1 if target else -100
+            options = {"weight": weight, "ignore_index": ignore, "reduction": reduction}
+            yield (rng.normal(0, 2, shape), ignored), options
+
+
+@cases
+def cross_entropy(rng):
+    for args, kwargs in nll_loss(rng):
+        yield args, kwargs
+        yield args, {**kwargs, "label_smoothing": 0.2}
+    yield (rng.normal(0, 2, (400, 100)), rng.integers(0, 100, 400)), {}
+    for reduction in ("mean", "sum", "none"):
+        probabilities = rng.uniform(0, 1, (6, 10))
+        yield (rng.normal(0, 2, (6, 10)), probabilities), {"reduction": reduction}
+
+
+@cases
+def pair_loss(rng):
+    for shape in [(), (7,), (33, 5), (2, 3, 4, 5), (130, 1000)]:
+        for reduction in ("mean", "sum", "none"):
+            x = rng.normal(0, 2, shape)
+            yield (x, x + away_from_zero(rng, *shape)), {"reduction": reduction}
+
+
+@cases
+def huber_loss(rng):
+    yield from pair_loss(rng)
+    x = rng.normal(0, 2, (5, 33))
+    yield (x, x + away_from_zero(rng, 5, 33)), {"delta": 0.7001}
+
+
+@cases
+def smooth_l1_loss(rng):
+    yield from pair_loss(rng)
+    x = rng.normal(0, 2, (5, 33))
+    for beta in (0, 0.7001, 2.3):
+        yield (x, x + away_from_zero(rng, 5, 33)), {"beta": beta}
+
+
+@cases
+def bce(rng):
+    for shape in [(), (7,), (33, 5), (130, 1000)]:
+        for reduction in ("mean", "sum", "none"):
+            options = {"target": rng.uniform(0, 1, shape), "reduction": reduction}
+            yield (rng.uniform(0.05, 0.95, shape),), options
+    options = {"target": rng.uniform(0, 1, (4, 5)), "weight": rng.uniform(0, 2, 5)}
+    yield (rng.uniform(0.05, 0.95, (4, 5)),), options
+
+
+@cases
+def bce_logits(rng):
+    for shape in [(), (7,), (33, 5), (130, 1000)]:
+        for reduction in ("mean", "sum", "none"):
+            yield (rng.normal(0, 3, shape), rng.uniform(0, 1, shape)), {"reduction": reduction}
+    x, t = rng.normal(0, 3, (4, 5)), rng.uniform(0, 1, (4, 5))
+    yield (x, t, rng.uniform(0, 2, 5)), {}
+    yield (x, t, None, "none", rng.uniform(0.5, 4, 5)), {}
+    yield (x, t, rng.uniform(0, 2, (4, 5)), "sum", rng.uniform(0.5, 4, 5)), {}

@@ -1,0 +1,89 @@
+"""Losses number by number, in pieces of a fixed length that threads share out.
+
+The sums of the pieces are added in their order, in float64, so the bits do not
+depend on the number of threads. Called by ops/loss.pyx.
+"""
+
+from fastnn._kernels.runtime cimport FLOAT64, itemsize, kernels, parallel_for, team_size
+
+cdef enum:
+    PIECE = 1 << 14
+
+# Measured on one core (avx512): 0.25 ns a float of mse, 2 ns of bce_logits.
+cdef double DIFFERENCE_NS = 0.25
+cdef double LOGARITHM_NS = 2.0
+
+cdef struct Losses:
+    int kind
+    int dtype
+    long n
+    double p
+    const char* x
+    const char* t
+    const char* dy
+    long dy_step
+    double scale
+    char* out
+    double* sums
+
+
+cdef int team_for(int kind, int dtype, long n) noexcept nogil:
+    cdef double ns = DIFFERENCE_NS if kind <= LOSS_HUBER else LOGARITHM_NS
+    return team_size(n * ns * (2 if dtype == FLOAT64 else 1))
+
+
+cdef inline long pieces(long n) noexcept nogil:
+    return (n + PIECE - 1) // PIECE
+
+
+cdef void sum_task(void* context, long item, int thread) noexcept nogil:
+    cdef Losses* c = <Losses*>context
+    cdef long at = item * PIECE, count = min(c.n - at, <long>PIECE)
+    at *= itemsize(c.dtype)
+    c.sums[item] = kernels(c.dtype).loss_sum[c.kind](c.x + at, c.t + at, count, c.p)
+
+
+cdef void each_task(void* context, long item, int thread) noexcept nogil:
+    cdef Losses* c = <Losses*>context
+    cdef long at = item * PIECE, count = min(c.n - at, <long>PIECE)
+    at *= itemsize(c.dtype)
+    kernels(c.dtype).loss_each[c.kind](c.x + at, c.t + at, count, c.p, c.out + at)
+
+
+cdef void gradient_task(void* context, long item, int thread) noexcept nogil:
+    cdef Losses* c = <Losses*>context
+    cdef long at = item * PIECE, count = min(c.n - at, <long>PIECE)
+    at *= itemsize(c.dtype)
+    kernels(c.dtype).loss_backward[c.kind](c.x + at, c.t + at, count, c.p,
+                                           c.dy + at * c.dy_step, c.dy_step, c.scale, c.out + at)
+
+
+cdef size_t loss_scratch_bytes(long n) noexcept nogil:
+    return pieces(n) * sizeof(double)
+
+
+cdef double loss_total(int kind, int dtype, long n, double p, const char* x, const char* t,
+                       char* scratch) noexcept nogil:
+    cdef Losses c
+    cdef double total = 0
+    cdef long k
+    c.kind, c.dtype, c.n, c.p, c.x, c.t, c.sums = kind, dtype, n, p, x, t, <double*>scratch
+    parallel_for(sum_task, &c, pieces(n), team_for(kind, dtype, n))
+    for k in range(pieces(n)):
+        total += c.sums[k]
+    return total
+
+
+cdef void loss_values(int kind, int dtype, long n, double p, const char* x, const char* t,
+                      char* y) noexcept nogil:
+    cdef Losses c
+    c.kind, c.dtype, c.n, c.p, c.x, c.t, c.out = kind, dtype, n, p, x, t, y
+    parallel_for(each_task, &c, pieces(n), team_for(kind, dtype, n))
+
+
+cdef void loss_gradient(int kind, int dtype, long n, double p, const char* x, const char* t,
+                        const char* dy, long dy_step, double scale, char* dx) noexcept nogil:
+    cdef Losses c
+    c.kind, c.dtype, c.n, c.p, c.x, c.t, c.out = kind, dtype, n, p, x, t, dx
+    c.dy, c.dy_step, c.scale = dy, dy_step, scale
+    parallel_for(gradient_task, &c, pieces(n), team_for(kind, dtype, n))

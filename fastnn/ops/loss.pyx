@@ -1,0 +1,186 @@
+"""Losses number by number: mse, l1, huber, smooth l1, binary cross entropy.
+
+One pass for the sum, one for the gradient. Input and target have one shape; torch
+broadcasts them with a warning, and here that is an error. Weights are multiplied on
+as operations of their own.
+"""
+
+from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1
+from fastnn._core.storage cimport scratch_give, scratch_take
+from fastnn._core.tensor cimport (
+    FLOAT64, Tensor, as_tensor, check_float, check_same_dtype, copy_into, hot_operators, is_dense,
+    new_like, new_tensor, same_shape, shape_text,
+)
+from fastnn._kernels.loss cimport (
+    LOSS_BCE, LOSS_BCE_LOGITS, LOSS_HUBER, LOSS_L1, LOSS_MSE, loss_gradient, loss_scratch_bytes,
+    loss_total, loss_values,
+)
+from fastnn._kernels.reduce cimport REDUCE_MAX, REDUCE_MIN
+from fastnn.ops.reduce cimport reduce_dims
+from fastnn.ops.softmax cimport MEAN, NONE, number_of, reduction_of
+
+from fastnn.ops.activation import softplus
+from fastnn.ops.reduce import mean, sum
+from fastnn.ops.registry import op
+
+
+# --- the one mechanism --------------------------------------------------------
+
+cdef Tensor laid_out_as(Tensor x, Tensor like):
+    """x, or a copy, with its elements in memory in the order in which those of like are."""
+    cdef Tensor y
+    cdef int d
+    cdef bint same = is_dense(x) and is_dense(like)
+    for d in range(x.ndim_):
+        same = same and (x.shape_[d] == 1 or x.strides_[d] == like.strides_[d])
+    if same:
+        return x
+    y = new_like(like, x.dtype_)
+    copy_into(y, x)
+    return y
+
+
+cdef Tensor elementwise_loss(int kind, object input, object target, int how, double p, str what):
+    cdef Tensor x = as_tensor(input, "input"), t = as_tensor(target, "target"), y
+    cdef Node node
+    cdef char* scratch
+    cdef double total
+    check_float(x, f"the input of {what}()")
+    if not same_shape(x, t):
+        raise ValueError(f"{what}() needs input and target of one shape, got {shape_text(x)} and "
+                         f"{shape_text(t)}")
+    check_same_dtype(t, x, f"the input and the target of {what}()")
+    if kind == LOSS_BCE and needs_graph(t):
+        raise ValueError(f"{what}() has no gradient for its target; use target.detach()")
+    x = laid_out_as(x, x)
+    t = laid_out_as(t, x)
+    if how == NONE:
+        y = new_like(x, x.dtype_)
+        with nogil:
+            loss_values(kind, x.dtype_, x.size_, p, x.ptr, t.ptr, y.ptr)
+    else:
+        y = new_tensor(x.dtype_, 0, NULL)
+        scratch = <char*>scratch_take(loss_scratch_bytes(x.size_))
+        with nogil:
+            total = loss_total(kind, x.dtype_, x.size_, p, x.ptr, t.ptr, scratch)
+        scratch_give(scratch, loss_scratch_bytes(x.size_))
+        if how == MEAN:
+            total /= x.size_
+        if x.dtype_ == FLOAT64:
+            (<double*>y.ptr)[0] = total
+        else:
+            (<float*>y.ptr)[0] = <float>total
+    if needs_graph(<Tensor>input) or needs_graph(<Tensor>target):
+        node = new_node(elementwise_loss_backward, "loss")
+        node.input0 = edge(<Tensor>input)
+        node.input1 = edge(<Tensor>target)
+        node.i[0], node.i[1] = kind, how
+        node.p[0] = p
+        save0(node, x)
+        save1(node, t)
+        attach(y, node)
+    return y
+
+
+cdef int elementwise_loss_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = saved0(node), t = saved1(node), dx
+    cdef int kind = <int>node.i[0]
+    cdef bint each = node.i[1] == NONE
+    cdef double scale = 1.0 / x.size_ if node.i[1] == MEAN else 1, p = node.p[0]
+    dy = laid_out_as(dy, x) if each else dy
+    if node.input0 is not None or kind <= LOSS_HUBER:
+        dx = new_like(x, x.dtype_)
+        with nogil:
+            loss_gradient(kind, x.dtype_, x.size_, p, x.ptr, t.ptr, dy.ptr, each, scale, dx.ptr)
+        give(node.input0, dx)
+        if node.input1 is not None and kind <= LOSS_HUBER:      # functions of x - t
+            give(node.input1, <Tensor>hot_operators().neg(dx))
+    if node.input1 is not None and kind == LOSS_BCE_LOGITS:
+        give(node.input1, <Tensor>hot_operators().mul(hot_operators().mul(x, dy), -scale))
+    return 0
+
+
+cdef object reduced(object losses, int how):
+    """Losses, composed of other operations, as the user asked for them."""
+    return losses if how == NONE else mean(losses) if how == MEAN else sum(losses)
+
+
+# --- losses of differences ----------------------------------------------------
+
+def mse_loss(input, target, reduction="mean"):
+    """(input - target) squared.
+
+    >>> fastnn.mse_loss(fastnn.tensor([1.0, 2.0]), fastnn.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    return elementwise_loss(LOSS_MSE, input, target, reduction_of(reduction), 0, "mse_loss")
+
+
+def l1_loss(input, target, reduction="mean"):
+    """The absolute value of input - target; its gradient at 0 is 0."""
+    return elementwise_loss(LOSS_L1, input, target, reduction_of(reduction), 0, "l1_loss")
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0):
+    """Half the squared difference within delta, beyond it delta (|difference| - delta / 2)."""
+    if not delta > 0:
+        raise ValueError(f"the delta of huber_loss() must be greater than 0, got {delta}")
+    return elementwise_loss(LOSS_HUBER, input, target, reduction_of(reduction), delta, "huber_loss")
+
+
+def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
+    """The Huber loss with delta = beta over beta; the absolute difference for beta = 0."""
+    if not beta >= 0:
+        raise ValueError(f"the beta of smooth_l1_loss() must not be negative, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    loss = elementwise_loss(LOSS_HUBER, input, target, reduction_of(reduction), beta, "smooth_l1_loss")
+    return loss if beta == 1 else loss / beta
+
+
+# --- binary cross entropy -----------------------------------------------------
+
+def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
+    """The binary cross entropy of sigmoid(input) and target, safe for large inputs.
+
+    weight multiplies each loss, pos_weight the part of it that target = 1 adds;
+    both broadcast.
+    """
+    cdef int how = reduction_of(reduction)
+    cdef str what = "binary_cross_entropy_with_logits"
+    if weight is None and pos_weight is None:
+        return elementwise_loss(LOSS_BCE_LOGITS, input, target, how, 0, what)
+    losses = elementwise_loss(LOSS_BCE_LOGITS, input, target, NONE, 0, what)
+    if pos_weight is not None:
+        losses = losses + (pos_weight - 1) * target * softplus(-input)
+    if weight is not None:
+        losses = losses * weight
+    return reduced(losses, how)
+
+
+def binary_cross_entropy(input, target, weight=None, reduction="mean"):
+    """The binary cross entropy of probabilities input, from 0 to 1, and target."""
+    cdef Tensor x = as_tensor(input, "input")
+    cdef int how = reduction_of(reduction)
+    cdef unsigned int every = (1u << x.ndim_) - 1
+    cdef double low, high
+    check_float(x, "the input of binary_cross_entropy()")
+    if x.size_ > 0:
+        low = number_of(reduce_dims(REDUCE_MIN, x, every, False))
+        high = number_of(reduce_dims(REDUCE_MAX, x, every, False))
+        if not (low >= 0 and high <= 1):
+            raise ValueError("the input of binary_cross_entropy() must lie from 0 to 1, it reaches from "
+                             f"{low} to {high}; for scores use binary_cross_entropy_with_logits()")
+    if weight is None:
+        return elementwise_loss(LOSS_BCE, input, target, how, 0, "binary_cross_entropy")
+    return reduced(elementwise_loss(LOSS_BCE, input, target, NONE, 0, "binary_cross_entropy") * weight, how)
+
+
+OPS = [
+    op("mse_loss", mse_loss, cases="pair_loss"),
+    op("l1_loss", l1_loss, cases="pair_loss"),
+    op("huber_loss", huber_loss, cases="huber_loss"),
+    op("smooth_l1_loss", smooth_l1_loss, cases="smooth_l1_loss"),
+    op("binary_cross_entropy", binary_cross_entropy, cases="bce"),
+    op("binary_cross_entropy_with_logits", binary_cross_entropy_with_logits, cases="bce_logits"),
+]
