@@ -1,0 +1,1 @@
+"""`python -m fastnn demo`: networks that learn real handwritten digits."""
