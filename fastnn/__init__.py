@@ -34,17 +34,10 @@ from fastnn.ops.creation import (
 )
 from fastnn.ops.random import (
     Generator,
-    bernoulli,
     default_generator,
     get_rng_state,
     initial_seed,
     manual_seed,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
     seed,
     set_rng_state,
 )

@@ -55,7 +55,7 @@ INLINE vec expm1_clamped(vec x, int shift)
 INLINE vec v_expm1(vec x)
 {
     vec half = expm1_clamped(v_clamp(x, -20, 89), -1); /* 2^128 is no number */
-    return v_copy_sign(half + half, x);
+    return v_select(v_lt(v_abs(x), v_set1(0x1p-26f)), x, half + half);
 }
 
 /* f + k ln 2 + log(1 + f) - f, for -1/4 <= f < 1/2 */

@@ -13,6 +13,7 @@ FAMILIES = (
     "softmax",
     "loss",
 )
+FAMILIES = ("pointwise", "activation", "matmul", "random")
 
 OPS = {}
 for _family in FAMILIES:

@@ -23,6 +23,7 @@ from fastnn._kernels.random cimport (
     random_uniform,
 )
 from fastnn.ops.creation cimport check_device, fill_with, size_arguments
+from fastnn.ops.registry import op
 
 
 # --- generators -----------------------------------------------------------------
@@ -376,3 +377,18 @@ cdef int dropout_backward(Node node, Tensor dy) except -1:
         stream.seed, stream.call = <uint64_t>node.i[0], <uint64_t>node.i[1]
         give(node.input0, dropped(dy, stream, node.p[0], node.i[2]))
     return 0
+
+
+OPS = [
+    op("rand", rand, differentiable=False),
+    op("randn", randn, differentiable=False),
+    op("rand_like", rand_like, differentiable=False),
+    op("randn_like", randn_like, differentiable=False),
+    op("randint", randint, differentiable=False),
+    op("randperm", randperm, differentiable=False),
+    op("bernoulli", bernoulli, method=True, differentiable=False),
+    op("uniform_", uniform_, method=True, differentiable=False, public=False),
+    op("normal_", normal_, method=True, differentiable=False, public=False),
+    op("bernoulli_", bernoulli_, method=True, differentiable=False, public=False),
+    op("dropout", dropout, public=False),
+]

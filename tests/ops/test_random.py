@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from fastnn.ops.random import bernoulli_, dropout, normal_, uniform_
+from fastnn.ops.random import dropout
 
 import fastnn
 from fastnn._kernels import runtime
@@ -217,9 +217,9 @@ def test_uniform_stays_below_its_bound():
     x = fastnn.empty(300_000)
     fastnn.manual_seed(0)
     low, high = 1.0, 1.0 + 2.0**-22
-    uniform_(x, low, high)
+    x.uniform_(low, high)
     assert set(x.numpy().tolist()) == {1.0, 1.0 + 2.0**-23}
-    uniform_(x, 3.0, 3.0)
+    x.uniform_(3.0, 3.0)
     assert set(x.numpy().tolist()) == {3.0}
 
 
@@ -280,18 +280,18 @@ def test_shapes_and_dtypes():
 def test_in_place():
     x = fastnn.zeros(4, 5)
     fastnn.manual_seed(6)
-    assert uniform_(x, -1, 1) is x
+    assert x.uniform_(-1, 1) is x
     fastnn.manual_seed(6)
     np.testing.assert_allclose(x.numpy(), fastnn.rand(4, 5).numpy() * 2 - 1, atol=1e-7)
     array = np.zeros((6, 8), np.float32)
-    normal_(fastnn.from_numpy(array[::2, ::2]), 10, 0.1)
+    fastnn.from_numpy(array[::2, ::2]).normal_(10, 0.1)
     assert (array[::2, ::2] > 9).all() and np.count_nonzero(array) == 12
-    ones = bernoulli_(fastnn.zeros(1000, dtype=fastnn.int64), 0.25).numpy().sum()
+    ones = fastnn.zeros(1000, dtype=fastnn.int64).bernoulli_(0.25).numpy().sum()
     assert 180 < ones < 320
-    bernoulli_(x, fastnn.ones(4, 5))
+    x.bernoulli_(fastnn.ones(4, 5))
     assert x.numpy().sum() == 20
     with pytest.raises(RuntimeError, match="leaf"):
-        uniform_(fastnn.zeros(2, requires_grad=True))
+        fastnn.zeros(2, requires_grad=True).uniform_()
 
 
 def test_dropout_of_other_layouts():
@@ -342,10 +342,10 @@ def test_dropped_values_do_not_matter():
     (lambda: fastnn.randint(0, 300, (2,), dtype=fastnn.uint8), ValueError, "299"),
     (lambda: fastnn.randint(5), TypeError, "size"),
     (lambda: fastnn.randperm(-1), ValueError, "-1"),
-    (lambda: uniform_(fastnn.ones(2), 2, 1), ValueError, "a = 2 and b = 1"),
-    (lambda: normal_(fastnn.ones(2), 0, -1), ValueError, "-1"),
-    (lambda: bernoulli_(fastnn.ones(2), 2), ValueError, "2"),
-    (lambda: bernoulli_(fastnn.ones(2), fastnn.ones(3)), ValueError, r"\(3,\)"),
+    (lambda: fastnn.ones(2).uniform_(2, 1), ValueError, "a = 2 and b = 1"),
+    (lambda: fastnn.ones(2).normal_(0, -1), ValueError, "-1"),
+    (lambda: fastnn.ones(2).bernoulli_(2), ValueError, "2"),
+    (lambda: fastnn.ones(2).bernoulli_(fastnn.ones(3)), ValueError, r"\(3,\)"),
     (lambda: fastnn.bernoulli(fastnn.arange(3)), TypeError, "int64"),
 ])
 def test_errors(call, error, message):
