@@ -8,6 +8,7 @@ import pytest
 
 import fastnn
 from fastnn.testing import levels, using_isa
+from tests.guard import guarded
 
 SAMPLES = 1_000_000
 
@@ -117,3 +118,14 @@ def test_bounded_functions_stay_within_their_bounds(name, level):
         y = getattr(fastnn, name)(fastnn.from_numpy(arguments())).numpy()
     assert np.nanmax(y) == 1
     assert np.nanmin(y) == (0 if name == "sigmoid" else -1)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_between_forbidden_pages(level, dtype):
+    with using_isa(level):
+        for n in (1, 3, 7, 9, 15, 17, 31, 33, 100):
+            for at_end in (True, False):
+                x = guarded(n, dtype, at_end)
+                assert fastnn.exp(fastnn.from_numpy(x)).tolist() == [1.0] * n
+                assert fastnn.sigmoid(fastnn.from_numpy(x)).tolist() == [0.5] * n

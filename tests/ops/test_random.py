@@ -8,6 +8,7 @@ from fastnn.ops.random import dropout
 
 import fastnn
 from fastnn._kernels import runtime
+from tests.guard import guarded
 
 LANES = 64          # blocks that make a group of consecutive elements
 LEVELS = runtime.levels()
@@ -326,6 +327,19 @@ def test_dropout_in_evaluation_and_in_place():
 def test_dropped_values_do_not_matter():
     x = fastnn.full((1000,), math.nan)
     assert dropout(x, 1.0).tolist() == [0.0] * 1000
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_beyond_the_arrays_is_touched(level, dtype):
+    runtime.use_isa(level)
+    for n in (1, 3, 63, 65, 127, 129, 200, 257, 300, 1023):
+        for at_end in (True, False):
+            x = fastnn.from_numpy(guarded(n, dtype, at_end))
+            x.uniform_()
+            assert dropout(x, 0.0).tolist() == x.tolist()
+            fastnn.bernoulli(x)
+            x.normal_()
 
 
 # --- errors ---------------------------------------------------------------------
