@@ -38,6 +38,15 @@ static void copy_transposed(const real *src, long s_col, real *dst, long d_row, 
             }
         return;
     }
+    if (cols == 3) { /* pixels of three colours, kernels of three rows */
+        for (long i = 0; i < rows; i++) {
+            real x = src[i], y = src[s_col + i], z = src[2 * s_col + i];
+            dst[i * d_row] = x;
+            dst[i * d_row + 1] = y;
+            dst[i * d_row + 2] = z;
+        }
+        return;
+    }
     for (long i = 0; i < rows; i++)
         for (long j = 0; j < cols; j++) dst[i * d_row + j] = src[j * s_col + i];
 }

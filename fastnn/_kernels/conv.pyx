@@ -17,9 +17,10 @@ from fastnn._kernels.runtime cimport gemm_tile_args, itemsize, kernels, parallel
 
 cdef enum:
     BAND_BYTES = 256 << 10       # a gathered band stays in the second-level cache
-    BLOCK_BYTES = 16 << 10       # of dy that one tile of dw walks over: half a first-level cache
+    BLOCK_BYTES = 12 << 10       # of dy that one tile of dw walks over: see below
     PARTIAL_BYTES = 8 << 20      # all partial sums of dw
     SUM_CHUNK = 4096
+    PLACE_BLOCK = 32
     ALIGNMENT = 64
 
 cdef double ITEM_FLOPS = 1e6     # work worth an item of its own
@@ -127,32 +128,46 @@ cdef void zero_pixels(char* dst, long pitch, long n, long pixels, long item) noe
         memset(dst + p * pitch * item, 0, n * item)
 
 
-cdef void gather_row(const Correlation* c, const char* src, char* dst) noexcept nogil:
-    """One padded input row of a group: src, the row's pixel 0, or NULL for a row of zeros."""
+cdef void gather_row(const Correlation* c, const char* src, long channels, long step,
+                     char* dst) noexcept nogil:
+    """One padded input row of so many channels, which lie `step` apart: src, the row's
+    pixel 0, or NULL for a row of zeros."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype)
     cdef long width = (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1
     cdef long first = min(max(s.left, <long>0), width)
     cdef long last = max(min(s.W + s.left, width), first)
     if src == NULL:
-        zero_pixels(dst, c.pixel, s.C, width, item)
+        zero_pixels(dst, c.pixel, channels, width, item)
         return
-    zero_pixels(dst, c.pixel, s.C, first, item)
-    zero_pixels(dst + last * c.pixel * item, c.pixel, s.C, width - last, item)
+    zero_pixels(dst, c.pixel, channels, first, item)
+    zero_pixels(dst + last * c.pixel * item, c.pixel, channels, width - last, item)
     src += (first - s.left) * c.x_w * item
     dst += first * c.pixel * item
-    if (c.x_c == 1 and c.x_w == s.C or s.C == 1 and c.x_w == 1) and c.pixel == s.C:
-        c.K.copy_2d(src, 0, 1, dst, 0, 1, 1, (last - first) * s.C)
+    if c.pixel == channels and c.x_w == channels and (step == 1 or channels == 1):
+        c.K.copy_2d(src, 0, 1, dst, 0, 1, 1, (last - first) * channels)
     else:
-        c.K.copy_2d(src, c.x_w, c.x_c, dst, c.pixel, 1, last - first, s.C)
+        c.K.copy_2d(src, c.x_w, step, dst, c.pixel, 1, last - first, channels)
+
+
+cdef void gather_folded(const Correlation* c, const char* x, long h, char* dst) noexcept nogil:
+    """The KH input rows from h on, side by side as KH * C channels of one row."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), kh
+    if s.C == 1 and h >= 0 and h + (s.KH - 1) * s.dh < s.H:
+        gather_row(c, x + h * c.x_h * item, s.KH, s.dh * c.x_h, dst)
+        return
+    for kh in range(s.KH):
+        gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
+                   dst + kh * s.C * item)
+        h += s.dh
 
 
 cdef const char* gather(const Correlation* c, long n, long g, long oh, long rows,
                         int thread) noexcept nogil:
-    """The band of input for output rows oh..oh + rows: its first pixel. Folded, the KH
-    rows of a kernel lie side by side as more channels of one row."""
+    """The band of input for output rows oh..oh + rows: its first pixel."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), kh, r, h
+    cdef long item = itemsize(s.dtype), r, h
     cdef const char* x = c.x + (n * c.x_n + g * s.C * c.x_c) * item
     cdef char* band = c.scratch + thread * c.scratch_step
     cdef long first = oh * s.sh - s.top
@@ -160,14 +175,11 @@ cdef const char* gather(const Correlation* c, long n, long g, long oh, long rows
         return x + (first * c.x_h - s.left * c.x_w) * item
     if c.fold:
         for r in range(rows):
-            for kh in range(s.KH):
-                h = first + r * s.sh + kh * s.dh
-                gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL,
-                           band + (r * c.row + kh * s.C) * item)
+            gather_folded(c, x, first + r * s.sh, band + r * c.row * item)
     else:
         for r in range((rows - 1) * s.sh + (s.KH - 1) * s.dh + 1):
             h = first + r
-            gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL,
+            gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
                        band + r * c.row * item)
     return band
 
@@ -401,7 +413,7 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
 
 cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
                                  bint want_dw, bint want_db) noexcept:
-    cdef long item = itemsize(s.dtype), wanted = items_wanted(s)
+    cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>8)
     c.s = s[0]
     c.K = kernels(s.dtype)
     c.threads = team_for(s)
@@ -411,11 +423,17 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.in_place = not c.fold and usable_in_place(c)
     set_tiles(c, s.C * s.KW * (s.KH if c.fold else 1))
     set_bands(c, 1)
-    c.partial = s.G * (s.KH * s.KW * s.C + 1) * s.O
+    c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
+    c.partial = s.G * (c.weight_rows + 1) * s.O
     c.image_groups = max(min(s.N, <long>8, PARTIAL_BYTES // max(c.partial * item, <long>1)), <long>1)
     wanted = ceil_div(wanted, c.image_groups * s.G)
     c.parts = max(min(c.panels, wanted), <long>1)
-    c.kernel_parts = s.KH if not c.fold and c.parts < wanted else 1
+    c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
+    c.block = max(BLOCK_BYTES // (s.OW * c.nr * item), <long>1)
+    c.copy_dy = want_dw and c.weight_rows >= 64 and s.G * s.O > c.nr
+    c.dy_offset = c.scratch_step
+    if c.copy_dy:
+        c.scratch_step += aligned(c.block * s.OW * c.nr * item)
     c.packed_bytes = aligned(c.image_groups * c.partial * item)
     return c.packed_bytes + c.threads * c.scratch_step
 
@@ -453,8 +471,8 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
     cdef long kh0 = kernel_part, kh1 = kernel_part + 1
     cdef long image = s.OW * s.G * s.O                # elements of one row of dy
-    cdef long block = max(BLOCK_BYTES // (s.OW * c.nr * item), <long>1)
-    cdef long rows = s.KH * s.KW * s.C, n, band, oh, end, o
+    cdef long rows = c.weight_rows, n, band, oh, end, o
+    cdef long n0 = s.N * group // c.image_groups
     cdef long o_end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
     cdef int width
     cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
@@ -463,10 +481,14 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef gemm_tile_args t
     if c.kernel_parts == 1:
         kh0, kh1 = 0, 1 if c.fold else s.KH
-    t.relu, t.accumulate, t.bias = False, True, NULL
+    t.relu, t.bias = False, NULL
     t.k, t.a_row, t.a_k, t.a_batch = s.OW, 1, s.sw * c.pixel, (1 if c.fold else s.sh) * c.row
-    t.b_k, t.b_batch, t.c_row = s.G * s.O, image, s.O
-    for n in range(s.N * group // c.image_groups, s.N * (group + 1) // c.image_groups):
+    t.b_k, t.c_row = c.nr if c.copy_dy else s.G * s.O, s.O
+    t.b_batch = s.OW * t.b_k
+    if c.want_db and kernel_part == 0:
+        o = c.panels * part // c.parts * c.nr
+        memset(dw + (rows * s.O + o) * item, 0, (o_end - o) * item)
+    for n in range(n0, s.N * (group + 1) // c.image_groups):
         for band in range(c.bands):
             end = min((band + 1) * c.band, s.OH)
             a = NULL
@@ -474,13 +496,17 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
                 a = gather(c, n, g, band * c.band, end - band * c.band, thread)
             oh = band * c.band
             while oh < end:
-                t.batches = min(block, end - oh)
+                t.batches = min(c.block, end - oh)
+                t.accumulate = n > n0 or oh > 0
                 o = c.panels * part // c.parts * c.nr
                 while o < o_end:
                     width = width_for(c, o_end - o)
                     t.n = min(c.K.vl << width, o_end - o)
                     dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
                     t.b = dy
+                    if c.copy_dy:        # rows a power of two apart would share few cache sets
+                        t.b = c.scratch + thread * c.scratch_step + c.dy_offset
+                        c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, c.nr, 1, t.batches * s.OW, t.n)
                     if c.want_dw:
                         weight_block(c, &t, width, a + (oh - band * c.band) * t.a_batch * item,
                                      dw + o * item, kh0, kh1)
@@ -489,12 +515,6 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
                                             t.batches * s.OW, t.n)
                     o += t.n
                 oh += t.batches
-
-
-cdef void clear_item(void* context, long item_index, int thread) noexcept nogil:
-    cdef const Correlation* c = <const Correlation*>context
-    cdef long nbytes = c.partial * itemsize(c.s.dtype)
-    memset(c.dw + item_index * nbytes, 0, nbytes)
 
 
 cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
@@ -512,19 +532,25 @@ cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
 
 
 cdef void place_item(void* context, long item_index, int thread) noexcept nogil:
-    """The weights of one input channel of a group, from [kh][kw][c][o] to [o][c][kh][kw]."""
+    """A block of output channels of a group, from [kh][kw][c][o] to [o][c][kh][kw]."""
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), g = item_index // s.C, k = item_index % s.C, kh
-    cdef long taps = s.KH * s.KW
-    cdef const char* sums = c.dw + (g * (taps * s.C + 1) + k) * s.O * item
-    cdef char* dw = c.y + (g * s.O * s.C + k) * taps * item
-    if not c.fold:
-        c.K.copy_2d(sums, s.C * s.O, 1, dw, 1, s.C * taps, taps, s.O)
+    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, k, kh
+    cdef long blocks = ceil_div(s.O, PLACE_BLOCK), g = item_index // blocks
+    cdef long o = item_index % blocks * PLACE_BLOCK, n = min(s.O - o, <long>PLACE_BLOCK)
+    cdef const char* sums = c.dw + (g * (taps * s.C + 1) * s.O + o) * item
+    cdef char* dw = c.y + (g * s.O + o) * s.C * taps * item
+    if taps == 1:
+        c.K.copy_2d(sums, s.O, 1, dw, 1, s.C, s.C, n)
         return
-    for kh in range(s.KH):
-        c.K.copy_2d(sums + kh * s.C * s.O * item, s.KH * s.C * s.O, 1,
-                    dw + kh * s.KW * item, 1, s.C * taps, s.KW, s.O)
+    for k in range(s.C):
+        if c.fold:
+            for kh in range(s.KH):
+                c.K.copy_2d(sums + (kh * s.C + k) * s.O * item, s.KH * s.C * s.O, 1,
+                            dw + (k * taps + kh * s.KW) * item, 1, s.C * taps, s.KW, n)
+        else:
+            c.K.copy_2d(sums + k * s.O * item, s.C * s.O, 1, dw + k * taps * item, 1, s.C * taps,
+                        taps, n)
 
 
 cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
@@ -534,12 +560,11 @@ cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, ch
     cdef int threads = 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1)
     c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
     c.scratch = scratch + c.packed_bytes
-    parallel_for(clear_item, c, c.image_groups, threads)
     parallel_for(weight_item, c, c.image_groups * s.G * c.parts * c.kernel_parts, c.threads)
     parallel_for(sum_item, c, ceil_div(c.partial, SUM_CHUNK), threads)
     if c.want_dw:
-        parallel_for(place_item, c, s.G * s.C, threads)
+        parallel_for(place_item, c, s.G * ceil_div(s.O, PLACE_BLOCK), threads)
     if c.want_db:
         for g in range(s.G):
             memcpy(db + g * s.O * item,
-                   c.dw + (g * (s.KH * s.KW * s.C + 1) + s.KH * s.KW * s.C) * s.O * item, s.O * item)
+                   c.dw + (g * (c.weight_rows + 1) + c.weight_rows) * s.O * item, s.O * item)
