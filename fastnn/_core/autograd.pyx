@@ -26,7 +26,7 @@ cdef extern from *:
     void grad_mode_set(bint on) noexcept
 
 cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(object)
+    Py_ssize_t Py_REFCNT(PyObject* thing)      # of an object it would count its own argument
 
 cdef unsigned long long nodes_created = 0
 
@@ -323,7 +323,8 @@ cdef int accumulate(Tensor leaf, Tensor gradient, bint owned) except -1:
             leaf.grad_ = hot_operators().add(leaf.grad_, gradient)
         finally:
             grad_mode_set(mode)
-    elif owned and gradient.base is None and Py_REFCNT(gradient.storage) == 1 and is_dense(gradient):
+    elif (owned and gradient.base is None and is_dense(gradient)
+          and Py_REFCNT(<PyObject*>gradient.storage) == 1):
         leaf.grad_ = gradient
     else:
         total = new_tensor(gradient.dtype_, gradient.ndim_, gradient.shape_)
@@ -346,7 +347,7 @@ cdef int give(object where, Tensor gradient) except -1:
             push(node)
         return 0
     # one reference is the caller's own variable
-    return accumulate(<Tensor>where, gradient, Py_REFCNT(gradient) <= 1)
+    return accumulate(<Tensor>where, gradient, Py_REFCNT(<PyObject*>gradient) <= 1)
 
 
 cdef int run(Node root, Tensor dy, bint retain_graph) except -1:

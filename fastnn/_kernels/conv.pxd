@@ -42,13 +42,26 @@ cdef struct Correlation:
 # A plan returns the bytes of scratch that its pass needs.
 cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides) noexcept
 cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept
-cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
-                                 bint want_dw, bint want_db) noexcept
 
-# y, dy and dx are channels-last, dw and db contiguous; x and w may have any strides
+# y, dy and dx are channels-last; x and w may have any strides
 cdef void conv_forward(Correlation* c, const char* x, const char* w, const Py_ssize_t* w_strides,
                        const char* bias, char* y, char* scratch) noexcept nogil
 cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy, const char* w,
                              const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil
-cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
-                               char* scratch) noexcept nogil
+
+# for the weight gradient
+cdef long items_wanted(const ConvShape* s) noexcept nogil
+cdef int team_for(const ConvShape* s) noexcept nogil
+cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil
+cdef bint usable_in_place(const Correlation* c) noexcept nogil
+cdef void set_tiles(Correlation* c, long rows) noexcept nogil
+cdef int width_for(const Correlation* c, long columns) noexcept nogil
+cdef void set_bands(Correlation* c, long wanted) noexcept nogil
+cdef const char* gather(const Correlation* c, long n, long g, long oh, long rows,
+                        int thread) noexcept nogil
+
+cdef inline long ceil_div(long a, long b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline size_t aligned(size_t nbytes) noexcept nogil:
+    return (nbytes + 63) // 64 * 64

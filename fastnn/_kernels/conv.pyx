@@ -6,39 +6,25 @@ tile of output pixels is a matrix product over KH overlapping rows of the input,
 with weights packed [panel of output channels][KH][KW * C][nr]. A band of input
 rows is first copied, padded and transposed into scratch, unless it can be used
 as it lies. Backward-data is the same correlation of dy with flipped weights, one
-for each phase of the stride; backward-weight is the same tile summing over
-pixels. Parallel over (image, group, band of rows, part of the panels), for the
-weight over fixed groups of images. Called by ops/conv.pyx.
+for each phase of the stride. Parallel over (image, group, band of rows, part of
+the panels). Called by ops/conv.pyx; conv_weight.pyx has the third pass.
 """
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport gemm_tile_args, itemsize, kernels, parallel_for, team_size
 
 cdef enum:
     BAND_BYTES = 256 << 10       # a gathered band stays in the second-level cache
-    BLOCK_BYTES = 12 << 10       # of dy that one tile of dw walks over: see below
-    PARTIAL_BYTES = 8 << 20      # all partial sums of dw
-    SUM_CHUNK = 4096
-    PLACE_BLOCK = 32
-    ALIGNMENT = 64
 
 cdef double ITEM_FLOPS = 1e6     # work worth an item of its own
 
 
-cdef inline long ceil_div(long a, long b) noexcept nogil:
-    return (a + b - 1) // b
-
-
-cdef inline size_t aligned(size_t nbytes) noexcept nogil:
-    return (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-
-
-cdef inline double flops(const ConvShape* s) noexcept nogil:
+cdef double flops(const ConvShape* s) noexcept nogil:
     return 2.0 * s.N * s.G * s.OH * s.OW * s.O * s.C * s.KH * s.KW
 
 
-cdef inline long items_wanted(const ConvShape* s) noexcept nogil:
+cdef long items_wanted(const ConvShape* s) noexcept nogil:
     """How many items the whole is worth; of the shape alone."""
     return <long>min(32.0, 1 + flops(s) / ITEM_FLOPS)
 
@@ -64,7 +50,7 @@ cdef void set_tiles(Correlation* c, long rows) noexcept nogil:
     c.panels = ceil_div(s.O, c.nr)
 
 
-cdef inline int width_for(const Correlation* c, long columns) noexcept nogil:
+cdef int width_for(const Correlation* c, long columns) noexcept nogil:
     """The widest tile that these columns reach the last vector of."""
     cdef int width = <int>c.width
     while width > 0 and columns <= ((1 << width) - 1) * c.K.vl:
@@ -109,7 +95,6 @@ cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil:
 cdef size_t plan_correlation(Correlation* c) noexcept nogil:
     cdef const ConvShape* s = &c.s
     cdef long wanted = items_wanted(s), images = max(s.N * s.G, <long>1)
-    c.K = kernels(s.dtype)
     c.fold = False
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
     set_tiles(c, s.OW)
@@ -300,6 +285,7 @@ cdef void pack(Packing* p, Correlation* c, char* packed) noexcept nogil:
 
 cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides) noexcept:
     c.s = s[0]
+    c.K = kernels(s.dtype)
     c.threads = team_for(s)
     set_source(c, x_strides)
     return plan_correlation(c)
@@ -373,6 +359,7 @@ cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept:
     cdef Phase h, w
     cdef long rh, rw
     cdef size_t nbytes, most = 0
+    c.K = kernels(s.dtype)
     c.threads = team_for(s)
     for rh in range(s.sh):
         set_phase(&h, rh, s.H, s.KH, s.sh, s.dh, s.top)
@@ -407,164 +394,3 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
             c.y_h = s.sh * s.W * pixel
             c.y_n = s.H * s.W * pixel
             correlate(c)
-
-
-# --- backward-weight ------------------------------------------------------------
-
-cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
-                                 bint want_dw, bint want_db) noexcept:
-    cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>8)
-    c.s = s[0]
-    c.K = kernels(s.dtype)
-    c.threads = team_for(s)
-    c.want_dw, c.want_db = want_dw, want_db
-    set_source(c, x_strides)
-    c.fold = s.KH > 1 and s.KW * s.C < 8
-    c.in_place = not c.fold and usable_in_place(c)
-    set_tiles(c, s.C * s.KW * (s.KH if c.fold else 1))
-    set_bands(c, 1)
-    c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
-    c.partial = s.G * (c.weight_rows + 1) * s.O
-    c.image_groups = max(min(s.N, <long>8, PARTIAL_BYTES // max(c.partial * item, <long>1)), <long>1)
-    wanted = ceil_div(wanted, c.image_groups * s.G)
-    c.parts = max(min(c.panels, wanted), <long>1)
-    c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
-    c.block = max(BLOCK_BYTES // (s.OW * c.nr * item), <long>1)
-    c.copy_dy = want_dw and c.weight_rows >= 64 and s.G * s.O > c.nr
-    c.dy_offset = c.scratch_step
-    if c.copy_dy:
-        c.scratch_step += aligned(c.block * s.OW * c.nr * item)
-    c.packed_bytes = aligned(c.image_groups * c.partial * item)
-    return c.packed_bytes + c.threads * c.scratch_step
-
-
-cdef void weight_block(const Correlation* c, gemm_tile_args* t, int width, const char* a,
-                       char* dw, long kh0, long kh1) noexcept nogil:
-    """dw[kh][kw * C + k][panel] += over a block of output rows, whose first pixel a is."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), runs = 1, length = s.KW * c.pixel, kh, kw, m, i, tiles
-    cdef long kernel_row = length * s.O
-    cdef const char* tap
-    if not c.fold:
-        length = s.KW * s.C
-        kernel_row = length * s.O
-    if s.dw > 1 and s.KW > 1:
-        runs, length = s.KW, length // s.KW
-    tiles = ceil_div(length, c.K.gemm_rows[width])
-    for kh in range(kh0, kh1):
-        for kw in range(runs):
-            tap = a + (kh * s.dh * c.row + kw * s.dw * c.pixel) * item
-            for i in range(tiles):
-                m = length * i // tiles
-                t.a = tap + m * item
-                t.c = dw + (kh * kernel_row + (kw * length + m) * s.O) * item
-                c.K.gemm_tile[width][length * (i + 1) // tiles - m](t)
-
-
-cdef void weight_item(void* context, long item_index, int thread) noexcept nogil:
-    cdef const Correlation* c = <const Correlation*>context
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype)
-    cdef long kernel_part = item_index % c.kernel_parts
-    cdef long part = item_index // c.kernel_parts % c.parts
-    cdef long g = item_index // (c.kernel_parts * c.parts) % s.G
-    cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
-    cdef long kh0 = kernel_part, kh1 = kernel_part + 1
-    cdef long image = s.OW * s.G * s.O                # elements of one row of dy
-    cdef long rows = c.weight_rows, n, band, oh, end, o
-    cdef long n0 = s.N * group // c.image_groups
-    cdef long o_end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
-    cdef int width
-    cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
-    cdef const char* a
-    cdef const char* dy
-    cdef gemm_tile_args t
-    if c.kernel_parts == 1:
-        kh0, kh1 = 0, 1 if c.fold else s.KH
-    t.relu, t.bias = False, NULL
-    t.k, t.a_row, t.a_k, t.a_batch = s.OW, 1, s.sw * c.pixel, (1 if c.fold else s.sh) * c.row
-    t.b_k, t.c_row = c.nr if c.copy_dy else s.G * s.O, s.O
-    t.b_batch = s.OW * t.b_k
-    if c.want_db and kernel_part == 0:
-        o = c.panels * part // c.parts * c.nr
-        memset(dw + (rows * s.O + o) * item, 0, (o_end - o) * item)
-    for n in range(n0, s.N * (group + 1) // c.image_groups):
-        for band in range(c.bands):
-            end = min((band + 1) * c.band, s.OH)
-            a = NULL
-            if c.want_dw:
-                a = gather(c, n, g, band * c.band, end - band * c.band, thread)
-            oh = band * c.band
-            while oh < end:
-                t.batches = min(c.block, end - oh)
-                t.accumulate = n > n0 or oh > 0
-                o = c.panels * part // c.parts * c.nr
-                while o < o_end:
-                    width = width_for(c, o_end - o)
-                    t.n = min(c.K.vl << width, o_end - o)
-                    dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
-                    t.b = dy
-                    if c.copy_dy:        # rows a power of two apart would share few cache sets
-                        t.b = c.scratch + thread * c.scratch_step + c.dy_offset
-                        c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, c.nr, 1, t.batches * s.OW, t.n)
-                    if c.want_dw:
-                        weight_block(c, &t, width, a + (oh - band * c.band) * t.a_batch * item,
-                                     dw + o * item, kh0, kh1)
-                    if c.want_db and kernel_part == 0:
-                        c.K.conv_column_sum(dy, s.G * s.O, dw + (rows * s.O + o) * item,
-                                            t.batches * s.OW, t.n)
-                    o += t.n
-                oh += t.batches
-
-
-cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
-    """Adds up the partial sums of one chunk, in a tree."""
-    cdef const Correlation* c = <const Correlation*>context
-    cdef long item = itemsize(c.s.dtype), first = item_index * SUM_CHUNK
-    cdef long n = min(c.partial - first, <long>SUM_CHUNK), step = 1, i
-    while step < c.image_groups:
-        i = 0
-        while i + step < c.image_groups:
-            c.K.conv_add(c.dw + ((i + step) * c.partial + first) * item,
-                         c.dw + (i * c.partial + first) * item, n)
-            i += 2 * step
-        step *= 2
-
-
-cdef void place_item(void* context, long item_index, int thread) noexcept nogil:
-    """A block of output channels of a group, from [kh][kw][c][o] to [o][c][kh][kw]."""
-    cdef const Correlation* c = <const Correlation*>context
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, k, kh
-    cdef long blocks = ceil_div(s.O, PLACE_BLOCK), g = item_index // blocks
-    cdef long o = item_index % blocks * PLACE_BLOCK, n = min(s.O - o, <long>PLACE_BLOCK)
-    cdef const char* sums = c.dw + (g * (taps * s.C + 1) * s.O + o) * item
-    cdef char* dw = c.y + (g * s.O + o) * s.C * taps * item
-    if taps == 1:
-        c.K.copy_2d(sums, s.O, 1, dw, 1, s.C, s.C, n)
-        return
-    for k in range(s.C):
-        if c.fold:
-            for kh in range(s.KH):
-                c.K.copy_2d(sums + (kh * s.C + k) * s.O * item, s.KH * s.C * s.O, 1,
-                            dw + (k * taps + kh * s.KW) * item, 1, s.C * taps, s.KW, n)
-        else:
-            c.K.copy_2d(sums + k * s.O * item, s.C * s.O, 1, dw + k * taps * item, 1, s.C * taps,
-                        taps, n)
-
-
-cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
-                               char* scratch) noexcept nogil:
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), g
-    cdef int threads = 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1)
-    c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
-    c.scratch = scratch + c.packed_bytes
-    parallel_for(weight_item, c, c.image_groups * s.G * c.parts * c.kernel_parts, c.threads)
-    parallel_for(sum_item, c, ceil_div(c.partial, SUM_CHUNK), threads)
-    if c.want_dw:
-        parallel_for(place_item, c, s.G * ceil_div(s.O, PLACE_BLOCK), threads)
-    if c.want_db:
-        for g in range(s.G):
-            memcpy(db + g * s.O * item,
-                   c.dw + (g * (c.weight_rows + 1) + c.weight_rows) * s.O * item, s.O * item)

@@ -8,6 +8,7 @@ FAMILIES = (
     "pointwise",
     "activation",
     "matmul",
+    "conv",
     "reduce",
     "extreme",
     "softmax",

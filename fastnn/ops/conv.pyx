@@ -11,12 +11,14 @@ from fastnn._core.tensor cimport (
     new_channels_last, new_tensor, new_view, shape_text,
 )
 from fastnn._kernels.conv cimport (
-    ConvShape, Correlation, conv_backward_data, conv_backward_weight, conv_forward,
-    plan_backward_data, plan_backward_weight, plan_forward,
+    ConvShape, Correlation, conv_backward_data, conv_forward, plan_backward_data, plan_forward,
 )
+from fastnn._kernels.conv_weight cimport conv_backward_weight, plan_backward_weight
 
 cdef enum:
     MAX_SIZE = 1 << 30           # of a stride, padding, dilation
+
+cdef double MAX_ELEMENTS = 2.0**40
 
 
 cdef int parse_pair(object value, str what, long least, long* first, long* second) except -1:
@@ -94,6 +96,8 @@ cdef int parse_shape(ConvShape* s, Tensor x, Tensor w, object bias, object strid
         raise ValueError(f"conv2d: a kernel of {s.KH}x{s.KW} with dilation {(s.dh, s.dw)} does not "
                          f"fit into input of shape {shape_text(x)} padded by {padding!r}")
     s.OH, s.OW = s.OH // s.sh + 1, s.OW // s.sw + 1
+    if <double>s.N * s.G * s.O * s.OH * s.OW > MAX_ELEMENTS:
+        raise ValueError(f"conv2d: a result of shape {(s.N, s.G * s.O, s.OH, s.OW)} is too large")
     if bias is not None:
         b = as_tensor(bias, "conv2d: bias")
         check_same_dtype(b, x, "conv2d: input and bias")
@@ -180,7 +184,9 @@ cdef int conv2d_backward(Node node, Tensor dy) except -1:
     dy = channels_last(with_batch(dy))
     if node.input0 is not None:
         dx = input_gradient(&s, x4, w, dy)
-        give(node.input0, without_batch(dx) if x.ndim_ == 3 else dx)
+        if x.ndim_ == 3:
+            dx = without_batch(dx)
+        give(node.input0, dx)
     if node.input1 is not None or node.input2 is not None:
         weight_gradients(node, &s, x4, w, dy)
     return 0
@@ -230,3 +236,8 @@ cdef int weight_gradients(Node node, const ConvShape* s, Tensor x, Tensor w, Ten
     give(node.input1, dw)
     give(node.input2, db)
     return 0
+
+
+from fastnn.ops.registry import op
+
+OPS = [op("conv2d", conv2d, cases="conv2d")]

@@ -350,3 +350,18 @@ def bce_logits(rng):
     yield (x, t, rng.uniform(0, 2, 5)), {}
     yield (x, t, None, "none", rng.uniform(0.5, 4, 5)), {}
     yield (x, t, rng.uniform(0, 2, (4, 5)), "sum", rng.uniform(0.5, 4, 5)), {}
+
+
+@cases
+@cases
+def conv2d(rng):
+    for x, w, kwargs in [
+        ((2, 3, 7, 9), (5, 3, 3, 3), {"padding": 1}),
+        ((1, 1, 6, 6), (17, 1, 5, 5), {"stride": 2, "padding": 2}),
+        ((3, 5, 6), (4, 3, 2, 2), {"dilation": 2}),
+        ((2, 6, 8, 8), (9, 2, 3, 3), {"groups": 3, "stride": (2, 1)}),
+        ((0, 3, 5, 5), (2, 3, 3, 3), {}),
+        ((2, 16, 20, 20), (40, 16, 3, 3), {"padding": "same"}),
+    ]:
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w), away_from_zero(rng, w[0])), kwargs

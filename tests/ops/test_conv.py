@@ -1,55 +1,13 @@
 """conv2d against a float64 loop reference: shapes, layouts, levels, threads, gradients."""
 
-import itertools
-
 import numpy as np
 import pytest
 
-from fastnn._core.autograd import backward
-from fastnn._core.interop import from_numpy, numpy
-from fastnn._kernels import runtime
+from fastnn._core.autograd import no_grad
+from fastnn._core.interop import from_numpy
 from fastnn.ops.conv import conv2d
-
-
-def pair(value):
-    return value if isinstance(value, tuple) else (value, value)
-
-
-def pads(padding, kernel, dilation):
-    """((top, bottom), (left, right))."""
-    if padding == "valid":
-        return (0, 0), (0, 0)
-    if padding == "same":
-        totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
-        return tuple((t // 2, t - t // 2) for t in totals)
-    return tuple((p, p) for p in pair(padding))
-
-
-def reference(x, w, bias, dy, stride=1, padding=0, dilation=1, groups=1):
-    """y, dx, dw, db in float64, by loops over the taps. dy None: ones."""
-    x, w = x.astype(np.float64), w.astype(np.float64)
-    (sh, sw), (dh, dw_) = pair(stride), pair(dilation)
-    O, C, KH, KW = w.shape
-    rows, cols = pads(padding, (KH, KW), (dh, dw_))
-    padded = np.pad(x, ((0, 0), (0, 0), rows, cols))
-    OH = (padded.shape[2] - dh * (KH - 1) - 1) // sh + 1
-    OW = (padded.shape[3] - dw_ * (KW - 1) - 1) // sw + 1
-    y = np.zeros((len(x), O, OH, OW))
-    if bias is not None:
-        y += bias.astype(np.float64)[:, None, None]
-    dpadded, dw = np.zeros_like(padded), np.zeros_like(w)
-    dy = np.ones_like(y) if dy is None else dy.astype(np.float64)
-    per = O // groups
-    for g, kh, kw in itertools.product(range(groups), range(KH), range(KW)):
-        o, c = slice(g * per, g * per + per), slice(g * C, g * C + C)
-        h = slice(kh * dh, kh * dh + (OH - 1) * sh + 1, sh)
-        v = slice(kw * dw_, kw * dw_ + (OW - 1) * sw + 1, sw)
-        y[:, o] += np.einsum("nchw,oc->nohw", padded[:, c, h, v], w[o, :, kh, kw])
-        dpadded[:, c, h, v] += np.einsum("nohw,oc->nchw", dy[:, o], w[o, :, kh, kw])
-        dw[o, :, kh, kw] = np.einsum("nohw,nchw->oc", dy[:, o], padded[:, c, h, v])
-    (top, _), (left, _) = rows, cols
-    dx = dpadded[:, :, top:top + x.shape[2], left:left + x.shape[3]]
-    return y, dx, dw, dy.sum((0, 2, 3))
+from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
+from tests.references.conv import conv2d_passes
 
 
 def make(shape, dtype, seed):
@@ -60,78 +18,97 @@ def tensor(array, layout="plain"):
     """A leaf that requires grad, in the layout asked for."""
     array = array.copy()
     if layout == "channels_last":
-        array = np.ascontiguousarray(np.moveaxis(array, 1, -1))
-        array = np.moveaxis(array, -1, 1)
+        array = np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
     elif layout == "gaps":
         wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
         wide[..., ::2] = array
         array = wide[..., ::2]
-    x = from_numpy(array)
-    x.requires_grad = True
-    return x
+    return from_numpy(array).requires_grad_()
 
 
-def run(x, w, bias, dy, layout="plain", dy_layout="plain", **how):
-    tx, tw = tensor(x, layout), tensor(w)
-    tb = None if bias is None else tensor(bias)
-    y = conv2d(tx, tw, tb, **how)
-    backward(y, tensor(dy, dy_layout).detach())
-    grads = [numpy(tx.grad), numpy(tw.grad), None if tb is None else numpy(tb.grad)]
-    return [numpy(y.detach()), *grads]
+def run(x, w, bias, dy, layout="plain", **how):
+    """y, dx, dw, db; the last None without a bias."""
+    leaves = [tensor(x, layout), tensor(w), None if bias is None else tensor(bias)]
+    y = conv2d(*leaves, **how)
+    y.backward(tensor(dy, layout).detach())
+    return [y.detach().numpy(), *(None if t is None else t.grad.numpy() for t in leaves)]
 
 
-def check(x_shape, w_shape, dtype=np.float32, with_bias=True, layout="plain", dy_layout="plain", **how):
+def assert_equal(tensor, array):
+    """Up to the rounding of float64."""
+    np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-12, atol=1e-12)
+
+
+def problem(x_shape, w_shape, dtype, with_bias=True, **how):
     x, w = make(x_shape, dtype, 1), make(w_shape, dtype, 2)
     bias = make(w_shape[:1], dtype, 3) if with_bias else None
-    y = reference(x, w, bias, None, **how)[0]
-    dy = make(y.shape, dtype, 4)
-    wanted = reference(x, w, bias, dy, **how)
-    absolute = reference(abs(x), abs(w), None if bias is None else abs(bias), abs(dy), **how)
-    got = run(x, w, bias, dy, layout, dy_layout, **how)
-    eps = np.finfo(dtype).eps
-    for name, a, b, bound in zip(("y", "dx", "dw", "db"), got, wanted, absolute):
+    dy = make(conv2d_passes(x, w, **how)[0].shape, dtype, 4)
+    return x, w, bias, dy
+
+
+def exact(arrays, **how):
+    return conv2d_passes(*(None if a is None else a.astype(np.float64) for a in arrays), **how)
+
+
+def check(x_shape, w_shape, dtype=np.float32, with_bias=True, layout="plain", **how):
+    arrays = problem(x_shape, w_shape, dtype, with_bias, **how)
+    expected = exact(arrays, **how)
+    bounds = exact([None if a is None else abs(a) for a in arrays], **how)
+    found = run(*arrays, layout=layout, **how)
+    _, w, _, dy = arrays
+    terms = (w[0].size + 1, w.size, dy.size, dy.size)
+    names = ("y", "dx", "dw", "db")
+    for name, a, b, bound, n in zip(names, found, expected, bounds, terms, strict=True):
         if a is not None:
             assert a.shape == b.shape and a.dtype == dtype
-            terms = {"y": w[0].size + 1, "dx": w.size, "dw": dy.size, "db": dy.size}[name]
             error = np.abs(a - b)
-            assert (error <= eps * (2 + terms**0.5) * bound + 1e-300).all(), (name, error.max())
+            assert (error <= np.finfo(dtype).eps * (2 + n**0.5) * bound).all(), (name, error.max())
 
 
 CASES = [
     # x, w, how
-    ((2, 3, 7, 9), (5, 3, 3, 3), dict()),
-    ((2, 3, 7, 9), (5, 3, 3, 3), dict(padding=1)),
-    ((1, 1, 28, 28), (32, 1, 3, 3), dict(padding=1)),
-    ((3, 1, 6, 5), (17, 1, 5, 5), dict(padding=2)),
-    ((2, 2, 9, 8), (33, 2, 3, 3), dict(padding=(2, 0))),
-    ((2, 16, 15, 15), (64, 16, 3, 3), dict(padding=1)),
-    ((2, 33, 4, 5), (65, 33, 3, 3), dict(padding=1)),
-    ((1, 20, 5, 5), (130, 20, 3, 3), dict(padding=1)),
-    ((2, 7, 6, 6), (9, 7, 1, 1), dict()),
-    ((2, 17, 7, 7), (40, 17, 1, 1), dict(stride=2)),
-    ((2, 5, 6, 7), (9, 5, 1, 1), dict(stride=3, padding=1)),
-    ((2, 5, 11, 12), (8, 5, 3, 3), dict(stride=2, padding=1)),
-    ((2, 5, 11, 12), (8, 5, 3, 3), dict(stride=(3, 2), padding=(0, 1))),
-    ((2, 5, 13, 12), (8, 5, 4, 5), dict(stride=3, padding=2)),
-    ((1, 3, 30, 30), (16, 3, 7, 7), dict(stride=2, padding=3)),
-    ((2, 4, 12, 13), (6, 4, 3, 3), dict(dilation=2, padding=2)),
-    ((2, 4, 14, 13), (6, 4, 3, 2), dict(dilation=(3, 2), stride=2, padding=1)),
-    ((2, 4, 14, 13), (6, 4, 3, 3), dict(dilation=2, stride=2)),
-    ((2, 4, 14, 17), (6, 4, 3, 3), dict(dilation=(4, 6), stride=(2, 4), padding=(3, 5))),
-    ((2, 6, 8, 8), (9, 2, 3, 3), dict(groups=3, padding=1)),
-    ((2, 6, 8, 8), (6, 1, 3, 3), dict(groups=6, padding=1)),
-    ((2, 6, 9, 9), (12, 1, 3, 3), dict(groups=6, stride=2, dilation=2)),
-    ((2, 32, 6, 6), (64, 16, 1, 1), dict(groups=2)),
-    ((2, 3, 8, 9), (4, 3, 4, 2), dict(padding="same")),
-    ((2, 3, 8, 9), (4, 3, 4, 3), dict(padding="same", dilation=3)),
-    ((2, 3, 8, 9), (4, 3, 4, 2), dict(padding="valid")),
-    ((2, 3, 3, 3), (4, 3, 3, 3), dict()),
-    ((2, 3, 3, 3), (4, 3, 3, 3), dict(padding=5)),
-    ((1, 3, 2, 2), (4, 3, 1, 1), dict(padding=3, stride=2)),
-    ((2, 3, 4, 1), (4, 3, 3, 1), dict(padding=(1, 0))),
-    ((1, 2, 1, 40), (3, 2, 1, 9), dict(stride=(1, 3))),
-    ((1, 12, 40, 3), (3, 12, 9, 1), dict()),
-    ((9, 4, 5, 5), (6, 4, 3, 3), dict()),
+    ((2, 3, 7, 9), (5, 3, 3, 3), {}),
+    ((2, 3, 7, 9), (5, 3, 3, 3), {"padding": 1}),
+    ((1, 1, 28, 28), (32, 1, 3, 3), {"padding": 1}),
+    ((3, 1, 6, 5), (17, 1, 5, 5), {"padding": 2}),
+    ((2, 2, 9, 8), (33, 2, 3, 3), {"padding": (2, 0)}),
+    ((2, 16, 15, 15), (64, 16, 3, 3), {"padding": 1}),
+    ((2, 33, 4, 5), (65, 33, 3, 3), {"padding": 1}),
+    ((1, 20, 5, 5), (130, 20, 3, 3), {"padding": 1}),
+    ((2, 7, 6, 6), (9, 7, 1, 1), {}),
+    ((2, 17, 7, 7), (40, 17, 1, 1), {"stride": 2}),
+    ((2, 5, 6, 7), (9, 5, 1, 1), {"stride": 3, "padding": 1}),
+    ((2, 5, 11, 12), (8, 5, 3, 3), {"stride": 2, "padding": 1}),
+    ((2, 5, 11, 12), (8, 5, 3, 3), {"stride": (3, 2), "padding": (0, 1)}),
+    ((2, 5, 13, 12), (8, 5, 4, 5), {"stride": 3, "padding": 2}),
+    ((1, 3, 30, 30), (16, 3, 7, 7), {"stride": 2, "padding": 3}),
+    ((2, 4, 12, 13), (6, 4, 3, 3), {"dilation": 2, "padding": 2}),
+    ((2, 4, 14, 13), (6, 4, 3, 2), {"dilation": (3, 2), "stride": 2, "padding": 1}),
+    ((2, 4, 14, 13), (6, 4, 3, 3), {"dilation": 2, "stride": 2}),
+    ((2, 4, 14, 17), (6, 4, 3, 3), {"dilation": (4, 6), "stride": (2, 4), "padding": (3, 5)}),
+    ((2, 6, 8, 8), (9, 2, 3, 3), {"groups": 3, "padding": 1}),
+    ((2, 6, 8, 8), (6, 1, 3, 3), {"groups": 6, "padding": 1}),
+    ((2, 6, 9, 9), (12, 1, 3, 3), {"groups": 6, "stride": 2, "dilation": 2}),
+    ((2, 32, 6, 6), (64, 16, 1, 1), {"groups": 2}),
+    ((2, 3, 8, 9), (4, 3, 4, 2), {"padding": "same"}),
+    ((2, 3, 8, 9), (4, 3, 4, 3), {"padding": "same", "dilation": 3}),
+    ((2, 3, 8, 9), (4, 3, 4, 2), {"padding": "valid"}),
+    ((2, 3, 3, 3), (4, 3, 3, 3), {}),
+    ((2, 3, 3, 3), (4, 3, 3, 3), {"padding": 5}),
+    ((1, 3, 2, 2), (4, 3, 1, 1), {"padding": 3, "stride": 2}),
+    ((2, 3, 4, 1), (4, 3, 3, 1), {"padding": (1, 0)}),
+    ((1, 2, 1, 40), (3, 2, 1, 9), {"stride": (1, 3)}),
+    ((1, 12, 40, 3), (3, 12, 9, 1), {}),
+    ((9, 4, 5, 5), (6, 4, 3, 3), {}),
+]
+
+# work enough for several threads in all passes; many images, one image, many channels
+LARGE = [
+    ((9, 8, 20, 20), (40, 8, 3, 3), {"padding": 1}),
+    ((1, 16, 30, 31), (70, 16, 3, 3), {"stride": 2, "padding": 1}),
+    ((1, 70, 9, 9), (130, 70, 3, 3), {"padding": 1}),
+    ((12, 1, 28, 28), (32, 1, 5, 5), {}),
+    ((2, 40, 16, 16), (80, 20, 3, 3), {"groups": 2}),
 ]
 
 
@@ -141,7 +118,180 @@ def test_against_reference(x_shape, w_shape, how, dtype):
     check(x_shape, w_shape, dtype, **how)
 
 
-@pytest.mark.parametrize("layout", ["plain", "channels_last", "gaps"])
-@pytest.mark.parametrize("x_shape, w_shape, how", CASES[::3], ids=str)
-def test_layouts(x_shape, w_shape, how, layout):
-    check(x_shape, w_shape, layout=layout, dy_layout=layout, with_bias=False, **how)
+@pytest.mark.parametrize("layout", ["channels_last", "gaps"])
+@pytest.mark.parametrize("x_shape, w_shape, how", CASES, ids=str)
+def test_layout_does_not_matter(x_shape, w_shape, how, layout):
+    check(x_shape, w_shape, layout=layout, with_bias=False, **how)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_level(level, dtype):
+    with using_isa(level):
+        for x_shape, w_shape, how in CASES[::2] + LARGE[:1]:
+            check(x_shape, w_shape, dtype, **how)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 49, 63, 65, 100])
+def test_channels_around_the_ends_of_tiles(channels):
+    check((2, 3, 5, 6), (channels, 3, 3, 3), padding=1)
+    check((2, channels, 5, 4), (3, channels, 2, 3))
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 6, 7, 11, 12, 13, 14, 15, 16, 17, 27, 28, 29, 43])
+def test_widths_around_the_ends_of_tiles(width):
+    check((1, 5, 3, width), (33, 5, 3, 3), padding=1)
+    check((1, 5, 2, width), (33, 5, 1, 1))
+
+
+@pytest.mark.parametrize("x_shape, w_shape, how", LARGE, ids=str)
+def test_threads_do_not_change_a_bit(x_shape, w_shape, how):
+    x, w, bias, dy = problem(x_shape, w_shape, np.float32, **how)
+    results = []
+    for threads in (1, 2, 3):
+        with num_threads(threads):
+            results.append([a.tobytes() for a in run(x, w, bias, dy, **how)])
+    assert results[0] == results[1] == results[2]
+    check(x_shape, w_shape, **how)
+
+
+@pytest.mark.parametrize("x_shape, w_shape, how", LARGE, ids=str)
+def test_every_pass_runs_on_several_threads(x_shape, w_shape, how):
+    x, w, _, dy = problem(x_shape, w_shape, np.float32, **how)
+    with num_threads(2):
+        with no_grad():
+            conv2d(from_numpy(x), from_numpy(w), **how)
+        assert last_team() == 2
+        tx = tensor(x)
+        conv2d(tx, from_numpy(w), **how).backward(from_numpy(dy))
+        assert last_team() == 2
+        tw = tensor(w)
+        y = conv2d(from_numpy(x), tw, **how)
+        y.backward(from_numpy(dy))
+        assert last_team() == 2
+
+
+def test_small_work_stays_on_one_thread():
+    with num_threads(2):
+        conv2d(tensor(make((1, 2, 5, 5), np.float32, 0)), tensor(make((3, 2, 3, 3), np.float32, 1)))
+        assert last_team() == 1
+
+
+@pytest.mark.parametrize("x_shape, w_shape, how", CASES, ids=str)
+def test_gradient_equals_finite_differences(x_shape, w_shape, how):
+    arrays = problem(x_shape, w_shape, np.float64, **how)[:3]
+    assert directional_error(lambda x, w, b: conv2d(x, w, b, **how), arrays) < 1e-7
+
+
+def test_only_the_gradients_asked_for_are_computed():
+    x, w, bias, dy = problem((2, 3, 6, 6), (4, 3, 3, 3), np.float64)
+    expected = exact((x, w, bias, dy))
+    for wanted in range(3):
+        leaves = [from_numpy(a) for a in (x, w, bias)]
+        leaves[wanted].requires_grad_()
+        conv2d(*leaves).backward(from_numpy(dy))
+        assert [t.grad is not None for t in leaves] == [k == wanted for k in range(3)]
+        assert_equal(leaves[wanted].grad, expected[1 + wanted])
+
+
+def test_expanded_gradient():
+    x, w, bias, dy = problem((2, 3, 6, 6), (4, 3, 3, 3), np.float64)
+    leaves = [tensor(a) for a in (x, w, bias)]
+    row = from_numpy(np.broadcast_to(dy[:1, :, :1], dy.shape))
+    conv2d(*leaves).backward(row)
+    expected = exact((x, w, bias, np.broadcast_to(dy[:1, :, :1], dy.shape)))
+    for leaf, gradient in zip(leaves, expected[1:], strict=True):
+        assert_equal(leaf.grad, gradient)
+
+
+def test_weight_of_any_strides():
+    x, w, _, dy = problem((2, 3, 6, 6), (4, 3, 3, 3), np.float64)
+    turned = np.ascontiguousarray(w.transpose(3, 1, 0, 2)).transpose(2, 1, 3, 0)
+    tx, turned = tensor(x), from_numpy(turned).requires_grad_()
+    y = conv2d(tx, turned)
+    y.backward(from_numpy(dy))
+    expected = exact((x, w, None, dy))
+    for a, b in zip((y.detach(), tx.grad, turned.grad), expected, strict=False):
+        assert_equal(a, b)
+
+
+def test_result_is_channels_last_and_counts_as_contiguous():
+    y = conv2d(tensor(make((2, 3, 5, 5), np.float32, 0)), tensor(make((4, 3, 3, 3), np.float32, 1)))
+    assert y.stride() == (36, 1, 12, 4)
+    assert y.is_contiguous() and y.is_contiguous(memory_format="channels_last")
+
+
+def test_without_a_batch():
+    x, w, bias, dy = problem((1, 3, 6, 5), (4, 3, 3, 3), np.float64)
+    tx, tw = tensor(x[0]), tensor(w)
+    y = conv2d(tx, tw, from_numpy(bias))
+    y.backward(from_numpy(dy[0]))
+    expected = exact((x, w, bias, dy))
+    for a, b in zip((y.detach(), tx.grad), expected, strict=False):
+        assert a.shape == b.shape[1:]
+        assert_equal(a, b[0])
+    assert_equal(tw.grad, expected[2])
+
+
+def test_empty_batch():
+    x, w, b = (tensor(make(shape, np.float64, 1)) for shape in ((0, 3, 5, 5), (4, 3, 3, 3), (4,)))
+    y = conv2d(x, w, b, padding=1)
+    assert y.shape == (0, 4, 5, 5)
+    y.backward(from_numpy(np.zeros((0, 4, 5, 5))))
+    assert x.grad.shape == (0, 3, 5, 5)
+    assert not w.grad.numpy().any() and not b.grad.numpy().any()
+
+
+def test_a_change_in_place_after_it_was_saved_is_an_error():
+    x, w = from_numpy(make((1, 2, 4, 4), np.float32, 0)), tensor(make((3, 2, 3, 3), np.float32, 1))
+    y = conv2d(x, w)
+    x *= 2
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward(from_numpy(np.ones(y.shape, np.float32)))
+
+
+X, W = (2, 4, 6, 6), (6, 4, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "b", "how", "error", "message"),
+    [
+        (X, (6, 3, 3, 3), None, {}, ValueError, r"\(2, 4, 6, 6\) has 4 channels.*\(6, 3, 3, 3\)"),
+        (X, W, None, {"groups": 2}, ValueError, "with 2 groups needs 8"),
+        (X, (5, 2, 3, 3), None, {"groups": 2}, ValueError, "5 out channels, which 2 groups cannot"),
+        (X, W, None, {"groups": 0}, ValueError, "groups must be at least 1, got 0"),
+        (X, W, None, {"groups": 1.0}, TypeError, "groups must be an int"),
+        (X, (6, 4, 7, 3), None, {}, ValueError, r"kernel of 7x3 .*\(2, 4, 6, 6\)"),
+        (X, W, None, {"dilation": 3}, ValueError, r"dilation \(3, 3\) does not fit"),
+        (X, (6, 4, 0, 3), None, {}, ValueError, "kernel of 0x3"),
+        ((4, 6), W, None, {}, ValueError, r"input must have shape .* got \(4, 6\)"),
+        ((1, *X), W, None, {}, ValueError, r"got \(1, 2, 4, 6, 6\)"),
+        (X, (4, 3, 3), None, {}, ValueError, r"weight must have shape .* got \(4, 3, 3\)"),
+        (X, W, (5,), {}, ValueError, r"bias must have shape \(6,\) .* got \(5,\)"),
+        (X, W, (6, 1), {}, ValueError, r"got \(6, 1\)"),
+        (X, W, None, {"stride": 0}, ValueError, "stride must not be less than 1"),
+        (X, W, None, {"stride": (1, 2, 3)}, ValueError, r"pair of ints, got \(1, 2, 3\)"),
+        (X, W, None, {"stride": 1.5}, TypeError, "stride must be an int or a pair"),
+        (X, W, None, {"dilation": (1, -1)}, ValueError, "dilation must not be less than 1"),
+        (X, W, None, {"padding": -1}, ValueError, "padding must not be negative"),
+        (X, W, None, {"padding": 1 << 40}, ValueError, "too large"),
+        (X, W, None, {"padding": (1 << 29, 1 << 29)}, ValueError, "too large"),
+        (X, W, None, {"padding": "full"}, ValueError, "'full'"),
+        (X, W, None, {"padding": "same", "stride": 2}, ValueError, "padding='same' needs stride 1"),
+    ],
+)
+def test_errors_name_what_is_wrong(x, w, b, how, error, message):
+    x, w = from_numpy(np.ones(x, np.float32)), from_numpy(np.ones(w, np.float32))
+    b = None if b is None else from_numpy(np.ones(b, np.float32))
+    with pytest.raises(error, match=message):
+        conv2d(x, w, b, **how)
+
+
+def test_dtypes_must_be_floating_and_the_same():
+    x, w = from_numpy(np.ones(X, np.float32)), from_numpy(np.ones(W, np.float64))
+    with pytest.raises(TypeError, match=r"float32 and float64|float64 and float32"):
+        conv2d(x, w)
+    with pytest.raises(TypeError, match="int64"):
+        conv2d(from_numpy(np.ones(X, np.int64)), w)
+    with pytest.raises(TypeError, match="ndarray"):
+        conv2d(np.ones(X), w)
