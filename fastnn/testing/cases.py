@@ -353,7 +353,6 @@ def bce_logits(rng):
 
 
 @cases
-@cases
 def conv2d(rng):
     for x, w, kwargs in [
         ((2, 3, 7, 9), (5, 3, 3, 3), {"padding": 1}),
