@@ -32,6 +32,20 @@ typedef struct {
 
 typedef void (*gemm_tile_fn)(const gemm_tile_args *);
 
+/* A product of few rows; which strides must be 1 is said in gemm_thin.h. */
+typedef struct {
+    long m, n, k;
+    const void *a;
+    long a_row, a_k;
+    const void *b;
+    long b_k, b_col;
+    void *c;
+    long c_row, c_col;
+    int accumulate, relu;
+    const void *bias;
+    long bias_col; /* 1, or 0: the same for every column */
+} gemm_thin_args;
+
 /* y[i] = f(a[i * sa], b[i * sb], c[i * sc]) for i < n, strides 0 or 1; p holds
  * the operation's constants (a slope, a bound, ...). Operands that an operation
  * does not have are not read. */
@@ -98,6 +112,8 @@ typedef struct {
     gemm_tile_fn gemm_tile[GEMM_WIDTHS][GEMM_MR_MAX + 1];
     /* dst[j / nr][i][j % nr] = src[i * si + j * sj] for i < k, j < n, zero beyond n */
     void (*gemm_pack)(const void *src, long si, long sj, void *dst, long k, long n, long nr);
+    void (*gemm_dot)(const gemm_thin_args *);
+    void (*gemm_columns)(const gemm_thin_args *);
 
     /* copy.h: dst[i * d_row + j * d_col] = src[i * s_row + j * s_col] for i < rows, j < cols */
     void (*copy_2d)(const void *src, long s_row, long s_col, void *dst, long d_row, long d_col,

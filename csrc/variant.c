@@ -6,6 +6,7 @@
 
 #include "kernels/vmath.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_thin.h"
 #include "kernels/copy.h"
 #include "kernels/conv.h"
 #include "kernels/pointwise.h"
@@ -22,6 +23,7 @@ const fastnn_kernels TABLE = {
     .real_bits = REAL_BITS,
     .vl = VL,
     GEMM_ROWS
+    GEMM_THIN_ROWS
     COPY_ROWS
     PEAK_ROWS
     CONV_ROWS

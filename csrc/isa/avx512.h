@@ -32,6 +32,7 @@ typedef __m512i veci;
 #define GEMM_MR1 14
 #define GEMM_MR2 14
 #define GEMM_MR4 6
+#define DOT_NR 4
 
 static inline mask m_tail(long n) { return (mask)(n >= VL ? ~0u : (1u << (n > 0 ? n : 0)) - 1u); }
 

@@ -19,6 +19,7 @@ typedef uint64x2_t mask;
 #define GEMM_MR1 16
 #define GEMM_MR2 12
 #define GEMM_MR4 6
+#define DOT_NR 4
 
 static inline vec v_load(const real *p) { return V(vld1q)(p); }
 static inline void v_store(real *p, vec x) { V(vst1q)(p, x); }

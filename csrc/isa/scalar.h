@@ -10,6 +10,7 @@ typedef int mask;
 #define GEMM_MR1 4 /* rows of a register tile 1, 2 and 4 vectors wide */
 #define GEMM_MR2 4
 #define GEMM_MR4 4
+#define DOT_NR 2
 
 static inline vec v_load(const real *p) { return *p; }
 static inline void v_store(real *p, vec x) { *p = x; }

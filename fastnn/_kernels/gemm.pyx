@@ -4,10 +4,12 @@ C is cut into panels of columns (1, 2 or 4 vectors wide) and evenly high tiles o
 rows, K into blocks that start from C, so every element is one chain of fused
 multiply-adds in ascending k whatever the cut. B is used in place where its
 columns are contiguous and it is small or used little, else it is packed into
-panels; A is copied block by block where its stride would hit few cache sets.
+panels; A is copied block by block where its stride would hit few cache sets. Products
+of few rows go to gemm_thin.pyx; where C is small and K long, K is cut and summed.
 Threads share out chunks of C. Everything is chosen from the shape alone.
 """
 
+from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, sum_rows
 from fastnn._kernels.runtime cimport (
     fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
 )
@@ -20,9 +22,15 @@ cdef enum:
     MOST_ITEMS = 32
     PACKED_BYTES = 32 << 20      # most of B packed at a time
 
+    SPLIT_K = 512                # least k of a part of a long sum
+    MOST_SPLITS = 16
+
 cdef enum Path:
     DIRECT = 0
     PACKED = 1
+    DOT = 2
+    COLUMNS = 3
+    SPLIT = 4
 
 cdef struct Plan:
     Path path
@@ -77,8 +85,9 @@ cdef inline Gemm merged(const Gemm* g) noexcept nogil:
 
 
 cdef inline double estimate(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
-    """Nanoseconds on one thread, at 8 multiply-adds a lane and nanosecond / 2."""
-    return <double>g.batches * g.M * g.N * (g.K + 8) / (4 * table.vl)
+    """Nanoseconds on one thread: 4 multiply-adds a lane and 64 bytes of memory each."""
+    return <double>g.batches * (<double>g.M * g.N * (g.K + 8) / (4 * table.vl)
+                                + <double>(g.M + g.N) * g.K * (table.real_bits // 8) / 64)
 
 
 cdef void cut_columns(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcept nogil:
@@ -205,16 +214,26 @@ cdef int gemm_threads(const Gemm* g) noexcept nogil:
 
 cdef size_t gemm_scratch_bytes(const Gemm* g, int threads) noexcept nogil:
     cdef const fastnn_kernels* table = kernels(g.dtype)
-    cdef Gemm job = merged(g)
-    cdef Plan plan
-    cdef size_t nbytes
+    cdef Gemm job = merged(g), part, rest
+    cdef long splits
     if g.M <= 0 or g.N <= 0 or g.batches <= 0:
         return 0
-    make_plan(&job, table, &plan)
-    nbytes = threads * a_scratch(&job, &plan, table)
-    if plan.path == PACKED:
-        nbytes += b_scratch(&job, table)
-    return nbytes
+    splits = splits_of(&job, table)
+    if splits == 0:
+        return whole_scratch(&job, table, threads)
+    part, rest = part_of(&job, splits), rest_of(&job, splits)
+    return partial_bytes(&job, splits) + max(whole_scratch(&part, table, threads),
+                                             whole_scratch(&rest, table, 1))
+
+
+cdef size_t whole_scratch(const Gemm* g, const fastnn_kernels* table, int threads) noexcept nogil:
+    cdef Plan plan
+    cdef size_t nbytes
+    if is_thin(g, table):
+        return 0
+    make_plan(g, table, &plan)
+    nbytes = threads * a_scratch(g, &plan, table)
+    return nbytes + b_scratch(g, table) if plan.path == PACKED else nbytes
 
 
 # --- the work -----------------------------------------------------------------
@@ -352,7 +371,7 @@ cdef void run_tiles(Run* run, bint team, int threads) noexcept nogil:
            run.plan.groups * run.plan.row_chunks * run.plan.col_chunks, threads)
 
 
-cdef void run_rounds(Run* run, Gemm* job, bint team, int threads) noexcept nogil:
+cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept nogil:
     """Packs and computes a range of columns, or of a batch, at a time; rarely more than one."""
     cdef Gemm part = job[0]
     cdef long size = itemsize(job.dtype), columns = round_columns(job, run.table)
@@ -385,24 +404,92 @@ cdef void run_rounds(Run* run, Gemm* job, bint team, int threads) noexcept nogil
         batch += batches
 
 
-cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcept nogil:
+cdef Path run_whole(const Gemm* g, const fastnn_kernels* table, char* scratch, bint team,
+                    int threads) noexcept nogil:
+    """One problem, or batch, without a cut of K; returns the path taken."""
     cdef Run run
-    cdef Gemm job = merged(g)
-    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
-        return
-    run.g = &job
-    run.table = kernels(g.dtype)
-    make_plan(&job, run.table, &run.plan)
-    run.a_bytes = a_scratch(&job, &run.plan, run.table)
+    if is_thin(g, table):
+        return COLUMNS if gemm_thin(g, table, estimate(g, table), team, threads) else DOT
+    run.g, run.table = g, table
+    make_plan(g, table, &run.plan)
+    run.a_bytes = a_scratch(g, &run.plan, table)
     run.packed_a = scratch
     run.packed_b = NULL
-    if team:
-        note_path(run.plan.path)
     if run.plan.path == PACKED:
         run.packed_b = scratch + threads * run.a_bytes
-        run_rounds(&run, &job, team, threads)
+        run_rounds(&run, g, team, threads)
+        return PACKED
+    run_tiles(&run, team, threads)
+    return DIRECT
+
+
+# --- long sums ----------------------------------------------------------------
+
+cdef long splits_of(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    """Into how many parts K is cut; 0: it is not."""
+    if (g.batches > 1 or g.K < 4 * SPLIT_K or g.K < 8 * max(g.M, g.N) or g.M * g.N > 4096
+            or estimate(g, table) < 4 * ITEM_NS):
+        return 0
+    return min(g.K // SPLIT_K, <long>MOST_SPLITS)
+
+
+cdef inline size_t partial_bytes(const Gemm* g, long splits) noexcept nogil:
+    return line_up(splits * g.M * g.N * itemsize(g.dtype))
+
+
+cdef Gemm part_of(const Gemm* g, long splits) noexcept nogil:
+    """The parts as a batch of equal problems; K % splits is left over."""
+    cdef Gemm part = g[0]
+    part.K = g.K // splits
+    part.batches = splits
+    part.a_batch, part.b_batch, part.c_batch = part.K * g.a_k, part.K * g.b_k, g.M * g.N
+    part.c_row = g.N
+    part.accumulate = part.relu = False
+    part.bias = NULL
+    return part
+
+
+cdef Gemm rest_of(const Gemm* g, long splits) noexcept nogil:
+    """What is left over, to be added to the first part."""
+    cdef Gemm rest = part_of(g, splits)
+    cdef long size = itemsize(g.dtype), done = splits * rest.K
+    rest.batches, rest.K, rest.accumulate = 1, g.K - done, True
+    rest.a = <const char*>g.a + done * g.a_k * size
+    rest.b = <const char*>g.b + done * g.b_k * size
+    return rest
+
+
+cdef void run_split(const Gemm* g, const fastnn_kernels* table, long splits, char* scratch,
+                    bint team, int threads) noexcept nogil:
+    cdef Gemm part = part_of(g, splits), rest = rest_of(g, splits)
+    cdef long size = itemsize(g.dtype), i
+    cdef char* inner = scratch + partial_bytes(g, splits)
+    part.c = rest.c = scratch
+    run_whole(&part, table, inner, team, threads)
+    if rest.K > 0:
+        run_whole(&rest, table, inner, False, 1)
+    if g.N == 1 and g.c_row == 1:
+        sum_rows(g.dtype, scratch, splits, g.M, g, <char*>g.c, g.M, True, <const char*>g.bias)
+        return
+    for i in range(g.M):
+        sum_rows(g.dtype, scratch + i * g.N * size, splits, g.M * g.N, g,
+                 <char*>g.c + i * g.c_row * size, g.N, False, <const char*>g.bias)
+
+
+cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcept nogil:
+    cdef const fastnn_kernels* table = kernels(g.dtype)
+    cdef Gemm job = merged(g)
+    cdef long splits
+    cdef Path path = SPLIT
+    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
+        return
+    splits = splits_of(&job, table)
+    if splits:
+        run_split(&job, table, splits, scratch, team, threads)
     else:
-        run_tiles(&run, team, threads)
+        path = run_whole(&job, table, scratch, team, threads)
+    if team:
+        note_path(path)
 
 
 cdef void gemm(const Gemm* g, char* scratch, int threads) noexcept nogil:
@@ -423,4 +510,4 @@ cdef void note_path(int path) noexcept nogil:
 
 def last_path():
     """How the last product was computed, for tests."""
-    return ("direct", "packed")[path_seen]
+    return ("direct", "packed", "dot", "columns", "split")[path_seen]

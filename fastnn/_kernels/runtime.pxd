@@ -16,6 +16,18 @@ cdef extern from "kernels.h" nogil:
         int relu
         const void* bias
 
+    ctypedef struct gemm_thin_args:
+        long m, n, k
+        const void* a
+        long a_row, a_k
+        const void* b
+        long b_k, b_col
+        void* c
+        long c_row, c_col
+        int accumulate, relu
+        const void* bias
+        long bias_col
+
     ctypedef void (*gemm_tile_fn)(const gemm_tile_args* tile) noexcept nogil
     ctypedef void (*pointwise_fn)(const void* a, long sa, const void* b, long sb,
                                   const void* c, long sc, void* y, long n,
@@ -62,6 +74,8 @@ cdef extern from "kernels.h" nogil:
         int[3] gemm_rows
         gemm_tile_fn[3][17] gemm_tile
         void (*gemm_pack)(const void* src, long si, long sj, void* dst, long k, long n, long nr) noexcept nogil
+        void (*gemm_dot)(const gemm_thin_args* t) noexcept nogil
+        void (*gemm_columns)(const gemm_thin_args* t) noexcept nogil
         void (*copy_2d)(const void* src, long s_row, long s_col, void* dst, long d_row, long d_col,
                         long rows, long cols) noexcept nogil
         reduce_fn[6] reduce_rows
