@@ -14,7 +14,7 @@ from fastnn._core.tensor cimport (
     FLOAT32, MAX_NDIM, Tensor, as_tensor, check_float, check_same_dtype, contiguous, new_view, shape_text,
 )
 from fastnn._kernels.pointwise cimport *
-from fastnn.ops.pointwise cimport as_real, pointwise_binary, pointwise_ternary, unary
+from fastnn.ops.broadcast cimport as_real, pointwise_binary, pointwise_ternary, unary
 from fastnn.ops.reduce cimport sum_to_shape
 
 from fastnn.ops.pointwise import add, div, masked_fill, maximum, minimum, mul, neg, pow, sub
