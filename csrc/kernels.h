@@ -102,6 +102,25 @@ typedef struct {
     double eps;
 } adam_rule;
 
+/* The windows of a pooling along one axis. Window o has count[o] taps, the first
+ * at begin[o], `dilation` apart, all inside; share[o] is what an average weighs
+ * each by. Position i lies within no windows but first[i] <= o < last[i]. */
+typedef struct {
+    long size, windows, dilation;
+    const int64_t *begin, *count, *first, *last;
+    const double *share;
+} pool_axis;
+
+typedef struct {
+    pool_axis h, w;
+    long channels;
+    long tap_row;  /* of the maximum: tap number = row * tap_row + column */
+    int tap_bytes; /* of a tap number: 1 or 4; 0: not wanted */
+} pool_args;
+
+typedef void (*pool_backward_fn)(const pool_args *, const void *taps, const void *dy, long row,
+                                 void *dx);
+
 typedef struct {
     const char *isa;
     int real_bits;
@@ -143,6 +162,10 @@ typedef struct {
     void (*loss_each[LOSS_KINDS])(const void *x, const void *t, long n, double p, void *y);
     void (*loss_backward[LOSS_KINDS])(const void *x, const void *t, long n, double p, const void *dy,
                                       long dy_step, double scale, void *dx);
+    /* pool.h: row oh of y from the rows at x; of dx, the rows of window oh or the row h */
+    void (*pool_max)(const pool_args *, const void *x, long oh, void *y, void *taps);
+    void (*pool_avg)(const pool_args *, const void *x, long oh, void *y);
+    pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather;
 
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];

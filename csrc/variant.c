@@ -16,6 +16,7 @@
 #include "kernels/peak.h"
 #include "kernels/softmax.h"
 #include "kernels/loss.h"
+#include "kernels/pool.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -33,4 +34,5 @@ const fastnn_kernels TABLE = {
     RANDOM_ROWS
     SOFTMAX_ROWS
     LOSS_ROWS
+    POOL_ROWS
 };

@@ -67,6 +67,23 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct random_stream:
         uint64_t seed, call
 
+    ctypedef struct pool_axis:
+        long size, windows, dilation
+        const int64_t* begin
+        const int64_t* count
+        const int64_t* first
+        const int64_t* last
+        const double* share
+
+    ctypedef struct pool_args:
+        pool_axis h, w
+        long channels
+        long tap_row
+        int tap_bytes
+
+    ctypedef void (*pool_backward_fn)(const pool_args* p, const void* taps, const void* dy, long row,
+                                      void* dx) noexcept nogil
+
     ctypedef struct fastnn_kernels:
         const char* isa
         int real_bits
@@ -111,6 +128,9 @@ cdef extern from "kernels.h" nogil:
                                double scale, const void* x, void* y) noexcept nogil
         void (*random_integers)(const random_stream* s, long first, long n, int64_t low,
                                 uint64_t range_, int64_t* y) noexcept nogil
+        void (*pool_max)(const pool_args* p, const void* x, long oh, void* y, void* taps) noexcept nogil
+        void (*pool_avg)(const pool_args* p, const void* x, long oh, void* y) noexcept nogil
+        pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather
 
 # dtype codes, in the order of type promotion
 cdef enum:

@@ -13,8 +13,9 @@ FAMILIES = (
     "extreme",
     "softmax",
     "loss",
+    "random",
+    "pool",
 )
-FAMILIES = ("pointwise", "activation", "matmul", "random")
 
 OPS = {}
 for _family in FAMILIES:

@@ -364,3 +364,23 @@ def conv2d(rng):
     ]:
         yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
         yield (away_from_zero(rng, *x), away_from_zero(rng, *w), away_from_zero(rng, w[0])), kwargs
+
+
+@cases
+def max_pool2d(rng):
+    yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
+    yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {}
+    yield (rng.standard_normal((6, 9, 10)), (3, 2), 1), {"dilation": 2, "ceil_mode": True}
+
+
+@cases
+def avg_pool2d(rng):
+    yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
+    yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {"count_include_pad": False}
+    yield (rng.standard_normal((6, 9, 10)), (3, 2), 2), {"ceil_mode": True, "divisor_override": 5}
+
+
+@cases
+def adaptive_pool2d(rng):
+    yield (rng.standard_normal((2, 3, 8, 7)), 1), {}
+    yield (rng.standard_normal((5, 8, 7)), (3, 7)), {}

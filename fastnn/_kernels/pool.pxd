@@ -1,0 +1,30 @@
+# Max and average pooling of images: tables of windows, forward, backward.
+
+from fastnn._kernels.runtime cimport pool_args, pool_axis
+
+# bytes for the tables of an axis, and the tables: sliding windows, or `windows`
+# windows that share the axis out evenly
+cdef long pool_axis_bytes(long size, long windows) noexcept nogil
+cdef void pool_axis_sliding(pool_axis* axis, void* tables, long size, long windows, long kernel,
+                            long stride, long padding, long dilation,
+                            bint count_padding) noexcept nogil
+cdef void pool_axis_even(pool_axis* axis, void* tables, long size, long windows) noexcept nogil
+
+# do the windows cover the axis side by side (but for an end that none reaches)?
+cdef bint pool_tiles(const pool_axis* axis) noexcept nogil
+cdef int pool_threads(const pool_args* p, int dtype, long N) noexcept nogil
+
+# y (N OH OW C) of x, with any strides; taps (as y; NULL: average). An x that is
+# not channels-last is gathered in scratch, pool_scratch_bytes for each thread.
+cdef long pool_scratch_bytes(const pool_args* p, int dtype) noexcept nogil
+cdef void pool_forward(const pool_args* p, int dtype, bint average, long N, const char* x,
+                       const Py_ssize_t* x_strides, bint x_channels_last, char* y, char* taps,
+                       char* scratch, int threads) noexcept nogil
+
+# dx (N H W C) of dy (N OH OW C), written, not added to
+cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, const char* dy,
+                        const char* taps, char* dx, int threads) noexcept nogil
+
+# positions h * W + w of the taps (N OH OW C)
+cdef void pool_positions(const pool_args* p, long N, const char* taps,
+                         long long* positions) noexcept nogil
