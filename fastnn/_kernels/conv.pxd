@@ -30,9 +30,9 @@ cdef struct Correlation:
     size_t packed_bytes
     # of backward-weight
     const char* dy                # [N, OH, OW, G * O]
-    char* dw                      # partial sums [image_groups][G][weight_rows + 1][O], the bias last
+    char* dw                      # partial sums [sums][G][weight_rows + 1][O], the bias last
     long weight_rows              # KH * KW * C, or 0 where only the bias is wanted
-    long image_groups, partial    # partial: elements of one partial sum
+    long sums, partial            # partial: elements of one partial sum
     long kernel_parts             # 1, or KH where the kernel rows are items of their own
     long block                    # output rows that a tile of dw sums over at once
     bint copy_dy                  # a block of dy is copied into scratch, at dy_offset

@@ -4,8 +4,8 @@
 
 The same register tile as forward: its rows are (kw, c), its sum runs over the
 output pixels of a block of rows, for which a block of dy stays in the first-level
-cache. Images are dealt into fixed groups that work in parallel, each on partial
-sums of its own, added up in a tree. With few channels the KH rows of a kernel are
+cache. Bands of rows are dealt into fixed groups that work in parallel, each on
+partial sums of its own, added up in a tree. With few channels the KH rows of a kernel are
 gathered side by side, which gives the tile more rows. Called by ops/conv.pyx.
 """
 
@@ -21,14 +21,15 @@ cdef enum:
     # of dy that one tile of dw walks over. One core of a Xeon (48 KB first-level cache),
     # (4,64,32,32)->64 3x3: 16 KB 90 %, 12 KB 94 %, 8 KB 89 % of the forward pass's speed
     BLOCK_BYTES = 12 << 10
-    PARTIAL_BYTES = 8 << 20      # all partial sums
+    SUMS = 8                     # most partial sums
+    PARTIAL_BYTES = 8 << 20      # all of them
     SUM_CHUNK = 4096
     PLACE_BLOCK = 32
 
 
 cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
                                  bint want_dw, bint want_db) noexcept:
-    cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>8)
+    cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>SUMS), blocks, most
     c.s = s[0]
     c.K = kernels(s.dtype)
     c.threads = team_for(s)
@@ -37,19 +38,21 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.fold = s.KH > 1 and s.KW * s.C < 8
     c.in_place = not c.fold and usable_in_place(c)
     set_tiles(c, s.C * s.KW * (s.KH if c.fold else 1))
-    set_bands(c, 1)
     c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
     c.partial = s.G * (c.weight_rows + 1) * s.O
-    c.image_groups = max(min(s.N, <long>8, PARTIAL_BYTES // max(c.partial * item, <long>1)), <long>1)
-    wanted = ceil_div(wanted, c.image_groups * s.G)
+    most = min(wanted, max(PARTIAL_BYTES // (c.partial * item), <long>1))
+    set_bands(c, ceil_div(most, s.N))
+    c.sums = min(s.N * c.bands, most)
+    wanted = ceil_div(wanted, c.sums * s.G)
     c.parts = max(min(c.panels, wanted), <long>1)
     c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
-    c.block = max(BLOCK_BYTES // (s.OW * c.nr * item), <long>1)
+    blocks = max((c.band * s.OW * c.nr * item + BLOCK_BYTES // 2) // BLOCK_BYTES, <long>1)
+    c.block = ceil_div(c.band, blocks)
     c.copy_dy = want_dw and c.weight_rows >= 64 and s.G * s.O > c.nr
     c.dy_offset = c.scratch_step
     if c.copy_dy:
         c.scratch_step += aligned(c.block * s.OW * c.nr * item)
-    c.packed_bytes = aligned(c.image_groups * c.partial * item)
+    c.packed_bytes = aligned(c.sums * c.partial * item)
     return c.packed_bytes + c.threads * c.scratch_step
 
 
@@ -57,12 +60,9 @@ cdef void weight_block(const Correlation* c, gemm_tile_args* t, int width, const
                        char* dw, long kh0, long kh1) noexcept nogil:
     """dw[kh][kw * C + k][panel] += over a block of output rows, whose first pixel a is."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), runs = 1, length = s.KW * c.pixel, kh, kw, m, i, tiles
-    cdef long kernel_row = length * s.O
+    cdef long item = itemsize(s.dtype), runs = 1, kernel_row = s.KW * s.C * s.O
+    cdef long length = s.KW * s.C * (s.KH if c.fold else 1), kh, kw, m, i, tiles
     cdef const char* tap
-    if not c.fold:
-        length = s.KW * s.C
-        kernel_row = length * s.O
     if s.dw > 1 and s.KW > 1:
         runs, length = s.KW, length // s.KW
     tiles = ceil_div(length, c.K.gemm_rows[width])
@@ -86,8 +86,8 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
     cdef long kh0 = kernel_part, kh1 = kernel_part + 1
     cdef long image = s.OW * s.G * s.O                # elements of one row of dy
-    cdef long rows = c.weight_rows, n, band, oh, end, o
-    cdef long n0 = s.N * group // c.image_groups
+    cdef long rows = c.weight_rows, n, oh0, oh, end, o
+    cdef long unit0 = s.N * c.bands * group // c.sums, unit
     cdef long o_end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
     cdef int width
     cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
@@ -103,33 +103,31 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     if c.want_db and kernel_part == 0:
         o = c.panels * part // c.parts * c.nr
         memset(dw + (rows * s.O + o) * item, 0, (o_end - o) * item)
-    for n in range(n0, s.N * (group + 1) // c.image_groups):
-        for band in range(c.bands):
-            end = min((band + 1) * c.band, s.OH)
-            a = NULL
-            if c.want_dw:
-                a = gather(c, n, g, band * c.band, end - band * c.band, thread)
-            oh = band * c.band
-            while oh < end:
-                t.batches = min(c.block, end - oh)
-                t.accumulate = n > n0 or oh > 0
-                o = c.panels * part // c.parts * c.nr
-                while o < o_end:
-                    width = width_for(c, o_end - o)
-                    t.n = min(c.K.vl << width, o_end - o)
-                    dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
-                    t.b = dy
-                    if c.copy_dy:        # rows a power of two apart would share few cache sets
-                        t.b = c.scratch + thread * c.scratch_step + c.dy_offset
-                        c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, c.nr, 1, t.batches * s.OW, t.n)
-                    if c.want_dw:
-                        weight_block(c, &t, width, a + (oh - band * c.band) * t.a_batch * item,
-                                     dw + o * item, kh0, kh1)
-                    if c.want_db and kernel_part == 0:
-                        c.K.conv_column_sum(dy, s.G * s.O, dw + (rows * s.O + o) * item,
-                                            t.batches * s.OW, t.n)
-                    o += t.n
-                oh += t.batches
+    for unit in range(unit0, s.N * c.bands * (group + 1) // c.sums):
+        n, oh0 = unit // c.bands, unit % c.bands * c.band
+        end = min(oh0 + c.band, s.OH)
+        a = gather(c, n, g, oh0, end - oh0, thread) if c.want_dw else NULL
+        oh = oh0
+        while oh < end:
+            t.batches = min(c.block, end - oh)
+            t.accumulate = unit > unit0 or oh > oh0
+            o = c.panels * part // c.parts * c.nr
+            while o < o_end:
+                width = width_for(c, o_end - o)
+                t.n = min(c.K.vl << width, o_end - o)
+                dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
+                t.b = dy
+                if c.copy_dy:            # rows a power of two apart would share few cache sets
+                    t.b = c.scratch + thread * c.scratch_step + c.dy_offset
+                    c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, c.nr, 1, t.batches * s.OW, t.n)
+                if c.want_dw:
+                    weight_block(c, &t, width, a + (oh - oh0) * t.a_batch * item,
+                                 dw + o * item, kh0, kh1)
+                if c.want_db and kernel_part == 0:
+                    c.K.conv_column_sum(dy, s.G * s.O, dw + (rows * s.O + o) * item,
+                                        t.batches * s.OW, t.n)
+                o += t.n
+            oh += t.batches
 
 
 cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
@@ -137,9 +135,9 @@ cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
     cdef const Correlation* c = <const Correlation*>context
     cdef long item = itemsize(c.s.dtype), first = item_index * SUM_CHUNK
     cdef long n = min(c.partial - first, <long>SUM_CHUNK), step = 1, i
-    while step < c.image_groups:
+    while step < c.sums:
         i = 0
-        while i + step < c.image_groups:
+        while i + step < c.sums:
             c.K.conv_add(c.dw + ((i + step) * c.partial + first) * item,
                          c.dw + (i * c.partial + first) * item, n)
             i += 2 * step
@@ -175,7 +173,7 @@ cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, ch
     cdef int threads = 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1)
     c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
     c.scratch = scratch + c.packed_bytes
-    parallel_for(weight_item, c, c.image_groups * s.G * c.parts * c.kernel_parts, c.threads)
+    parallel_for(weight_item, c, c.sums * s.G * c.parts * c.kernel_parts, c.threads)
     parallel_for(sum_item, c, ceil_div(c.partial, SUM_CHUNK), threads)
     if c.want_dw:
         parallel_for(place_item, c, s.G * ceil_div(s.O, PLACE_BLOCK), threads)

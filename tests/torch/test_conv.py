@@ -17,6 +17,7 @@ CASES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("x_shape, w_shape, how", CASES, ids=str)
 def test_parity(x_shape, w_shape, how):
     rng = np.random.default_rng(0)
