@@ -1,7 +1,6 @@
 """fastnn: a deep-learning engine for the CPU."""
 
 from fastnn._core.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from fastnn._core.interop import from_numpy
 from fastnn._core.storage import empty_cache, memory_stats, reset_peak_memory_stats
 from fastnn._core.tensor import (
     DType,
@@ -17,21 +16,7 @@ from fastnn._config import show_config
 from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
 from fastnn.ops import OPS as _OPS
-from fastnn.ops.creation import (
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from fastnn.ops.copy import channels_last, contiguous_format, preserve_format
 from fastnn.ops.random import (
     Generator,
     default_generator,

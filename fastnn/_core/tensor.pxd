@@ -35,6 +35,8 @@ cdef Tensor new_like(Tensor x, int dtype)        # x's shape, and its memory ord
 cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
                      const Py_ssize_t* strides, char* data)
 cdef Tensor alias(Tensor x)                      # the same memory, outside the graph
+cdef Tensor shape_only(Tensor x)                 # what a node keeps that needs no values of x
+cdef void row_major(int ndim, const Py_ssize_t* shape, Py_ssize_t* strides) noexcept
 cdef Tensor contiguous(Tensor x)                 # x itself or a contiguous copy
 cdef Tensor channels_last(Tensor x)              # 4-D: x itself or a channels-last copy
 cdef Tensor cast(Tensor x, int dtype)            # x itself or a converted copy

@@ -164,11 +164,7 @@ cdef inline Tensor allocate(int dtype, int ndim, const Py_ssize_t* shape):
 
 cdef Tensor new_tensor(int dtype, int ndim, const Py_ssize_t* shape):
     cdef Tensor y = allocate(dtype, ndim, shape)
-    cdef Py_ssize_t stride = 1
-    cdef int d
-    for d in range(ndim - 1, -1, -1):
-        y.strides_[d] = stride
-        stride *= shape[d]
+    row_major(ndim, shape, y.strides_)
     return y
 
 
@@ -232,6 +228,25 @@ cdef void share(Tensor y, Tensor x):
     y.storage = x.storage
     y.ptr = x.ptr
     y.engine_layout = x.engine_layout
+
+
+cdef Tensor shape_only(Tensor x):
+    cdef Tensor y = Tensor.__new__(Tensor)
+    cdef int d
+    y.dtype_ = x.dtype_
+    y.ndim_ = x.ndim_
+    y.size_ = x.size_
+    for d in range(x.ndim_):
+        y.shape_[d] = x.shape_[d]
+    return y
+
+
+cdef void row_major(int ndim, const Py_ssize_t* shape, Py_ssize_t* strides) noexcept:
+    cdef Py_ssize_t step = 1
+    cdef int d
+    for d in range(ndim - 1, -1, -1):
+        strides[d] = step
+        step *= shape[d]
 
 
 cdef int copy_into(Tensor dst, Tensor src) except -1:
@@ -435,6 +450,8 @@ cdef class Tensor:
         """Row-major without gaps? A layout that the engine chose counts as such."""
         if memory_format == "channels_last":
             return is_channels_last(self)
+        if self.engine_layout and self.ndim_ == 4:
+            return is_channels_last(self)
         return self.engine_layout or is_contiguous(self)
 
     def __len__(self):
@@ -445,7 +462,7 @@ cdef class Tensor:
     def __iter__(self):
         if self.ndim_ == 0:
             raise TypeError("iteration over a tensor of no dimensions")
-        return iter([self[i] for i in range(self.shape_[0])])
+        return iter(self.unbind(0))
 
     def __contains__(self, value):
         return bool((self == value).any())
@@ -582,6 +599,7 @@ cdef class Tensor:
         cdef Tensor x = as_tensor(value, "data")
         if x.dtype_ != self.dtype_:
             raise TypeError(f"data must be {self.dtype.name}, got {x.dtype.name}")
+        self.base = None
         share(self, x)
 
     def detach(self):

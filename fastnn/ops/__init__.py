@@ -5,8 +5,13 @@ import importlib
 from fastnn._core.tensor import install_method
 
 FAMILIES = (
+    "creation",
     "pointwise",
     "activation",
+    "view",
+    "join",
+    "copy",
+    "index",
     "matmul",
     "conv",
     "reduce",

@@ -16,6 +16,8 @@ from fastnn._core.tensor cimport (
 )
 from fastnn._kernels.copy cimport copy_strided
 
+from fastnn.ops.registry import op
+
 
 # --- what the others share -----------------------------------------------------
 
@@ -384,3 +386,14 @@ def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=F
     """One value in this tensor's dtype."""
     return full(size, fill_value, dtype=dtype or self.dtype, device=device,
                 requires_grad=requires_grad)
+
+
+FUNCTIONS = [
+    tensor, as_tensor, from_numpy, zeros, ones, empty, full, eye, arange, linspace,
+    zeros_like, ones_like, full_like, empty_like,
+]
+METHODS = [new_zeros, new_ones, new_empty, new_full]
+
+OPS = [op(function.__name__, function, differentiable=False) for function in FUNCTIONS]
+OPS += [op(method.__name__, method, method=True, differentiable=False, public=False)
+        for method in METHODS]

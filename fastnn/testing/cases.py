@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.testing.moves import MOVES
+
 Case = tuple[tuple[Any, ...], dict[str, Any]]
-CASES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {}
+CASES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {**MOVES}
 
 
 def cases(function: Callable) -> Callable:

@@ -177,7 +177,8 @@ def test_sizes_refused(size, error, message):
 
 
 @pytest.mark.parametrize(
-    "args", [(5,), (2, 7), (2, 10, 3), (10, 2, -3), (0,), (3, 3), (0, 1, 0.1), (1.5,), (1, -1, -0.5)]
+    "args",
+    [(5,), (2, 7), (2, 10, 3), (10, 2, -3), (0,), (3, 3), (0, 1, 0.1), (1.5,), (1, -1, -0.5)],
 )
 def test_arange(args):
     x = fastnn.arange(*args)
@@ -187,7 +188,9 @@ def test_arange(args):
     assert fastnn.arange(*args, dtype=fastnn.float64).numpy().shape == expected.shape
 
 
-@pytest.mark.parametrize("args", [(1, 5, -1), (5, 1), (0, 5, 0), (0, float("inf")), (float("nan"),)])
+@pytest.mark.parametrize(
+    "args", [(1, 5, -1), (5, 1), (0, 5, 0), (0, float("inf")), (float("nan"),)]
+)
 def test_arange_refuses(args):
     with pytest.raises(ValueError):
         fastnn.arange(*args)
@@ -231,3 +234,11 @@ def test_numpy_and_array_protocols():
     x.requires_grad_()
     with pytest.raises(RuntimeError, match="detach"):
         x.numpy()
+
+
+def test_new_tensors_of_the_same_dtype():
+    x = fastnn.tensor([1, 2])
+    for y in (x.new_zeros(2, 3), x.new_ones((2, 3)), x.new_empty(2, 3), x.new_full((2, 3), 4)):
+        assert y.dtype is fastnn.int64 and y.shape == (2, 3)
+    assert x.new_full((), 4).item() == 4 and x.new_zeros(1, dtype=fastnn.float32).item() == 0
+    assert fastnn.empty_like(x).shape == fastnn.zeros_like(x).shape == (2,)
