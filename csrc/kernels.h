@@ -120,6 +120,21 @@ typedef struct {
 
 typedef void (*pool_backward_fn)(const pool_args *, const void *taps, const void *dy, long row,
                                  void *dx);
+/* One panel of gates (rnn.h), some batch rows, forward or backward */
+typedef struct {
+    long rows, units;     /* units: columns of the panel that exist, at most vl */
+    void *gates;          /* forward: before the activation, and after it on return */
+    long gates_row, half; /* half: from i f to g o of the same row */
+    long next_step;       /* from here to the gates of the step that comes next */
+    const void *c_prev;   /* rows of vl */
+    void *c;
+    void *h;              /* forward: the output; backward: dh, which came through time */
+    long h_row;
+    const void *dy;       /* backward only from here on; NULL: zero */
+    long dy_row;
+    void *dgates, *dc;    /* like gates; rows of h_row */
+    void *db;             /* [4 * vl] */
+} lstm_gates_args;
 
 typedef struct {
     const char *isa;
@@ -188,6 +203,10 @@ typedef struct {
     /* peak.h: 24 * vl operations a round; a copy of n numbers, a multiple of 4 * vl */
     void (*peak_fma)(long rounds, void *y);
     void (*peak_copy)(const void *src, void *dst, long n);
+
+    /* rnn.h */
+    void (*lstm_gates_forward)(const lstm_gates_args *);
+    void (*lstm_gates_backward)(const lstm_gates_args *);
 } fastnn_kernels;
 
 /* dispatch.c: the levels compiled into this build that this CPU can run, best first */

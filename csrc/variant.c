@@ -17,6 +17,7 @@
 #include "kernels/softmax.h"
 #include "kernels/loss.h"
 #include "kernels/pool.h"
+#include "kernels/rnn.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -35,4 +36,5 @@ const fastnn_kernels TABLE = {
     SOFTMAX_ROWS
     LOSS_ROWS
     POOL_ROWS
+    RNN_ROWS
 };

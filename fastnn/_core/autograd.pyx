@@ -197,9 +197,16 @@ cdef Tensor saved2(Node node):
     return check_version(node, node.saved2, node.version2)
 
 
+cdef object released(Node node):
+    return RuntimeError(f"the graph was already released (at {node.label.decode()}): call "
+                        "backward(retain_graph=True) the first time to go through it twice")
+
+
 cdef int output_backward(Node output, Tensor dy) except -1:
     """Hand the gradient of one of several outputs to the operation's node."""
     cdef Node node = <Node>output.input0
+    if node.backward == NULL:
+        raise released(node)
     node.extra[0][output.i[0]] = dy
     if not node.queued:
         push(node)
@@ -365,8 +372,7 @@ cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
             node = pop()
             dy, node.dy = node.dy, None
             if node.backward == NULL:
-                raise RuntimeError(f"the graph was already released (at {node.label.decode()}): call "
-                                   "backward(retain_graph=True) the first time to go through it twice")
+                raise released(node)
             node.backward(node, dy)
             if not retain_graph:
                 release(node)

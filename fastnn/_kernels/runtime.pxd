@@ -57,6 +57,20 @@ cdef extern from "kernels.h" nogil:
         void* loss
         void* dx
 
+    ctypedef struct lstm_gates_args:
+        long rows, units
+        void* gates
+        long gates_row, half, next_step
+        const void* c_prev
+        void* c
+        void* h
+        long h_row
+        const void* dy
+        long dy_row
+        void* dgates
+        void* dc
+        void* db
+
     ctypedef struct sgd_rule:
         double sign, weight_decay, lr, momentum, damp
         int nesterov, first
@@ -131,6 +145,8 @@ cdef extern from "kernels.h" nogil:
         void (*pool_max)(const pool_args* p, const void* x, long oh, void* y, void* taps) noexcept nogil
         void (*pool_avg)(const pool_args* p, const void* x, long oh, void* y) noexcept nogil
         pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather
+        void (*lstm_gates_forward)(const lstm_gates_args* panel) noexcept nogil
+        void (*lstm_gates_backward)(const lstm_gates_args* panel) noexcept nogil
 
 # dtype codes, in the order of type promotion
 cdef enum:

@@ -20,6 +20,7 @@ FAMILIES = (
     "loss",
     "random",
     "pool",
+    "rnn",
 )
 
 OPS = {}

@@ -369,6 +369,8 @@ def conv2d(rng):
 
 
 @cases
+
+
 def max_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
     yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {}
@@ -386,3 +388,20 @@ def avg_pool2d(rng):
 def adaptive_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 7)), 1), {}
     yield (rng.standard_normal((5, 8, 7)), (3, 7)), {}
+
+
+@cases
+def lstm(rng):
+    def arguments(shape, state, D):
+        shapes = ((4 * D, shape[-1]), (4 * D, D), 4 * D, 4 * D)
+        weights = [rng.uniform(-1, 1, s) / D**0.5 for s in shapes]
+        return rng.normal(size=shape), rng.normal(size=state), rng.normal(size=state), *weights
+
+    for T, N, I, D in [(1, 1, 1, 1), (3, 2, 3, 15), (2, 7, 5, 17), (3, 33, 4, 8), (4, 16, 40, 130)]:
+        yield arguments((T, N, I), (N, D), D), {}
+    yield arguments((3, 4, 5), (3, 6), 6), {"batch_first": True}
+    yield arguments((4, 5), 6, 6), {}
+    x, _, _, w_ih, w_hh, b_ih, _ = arguments((3, 9, 5), (9, 6), 6)
+    yield (x, None, None, w_ih, w_hh), {}
+    yield (x, None, None, w_ih, w_hh, b_ih), {}
+    yield arguments((2, 0, 3), (0, 4), 4), {}
