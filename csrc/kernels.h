@@ -156,7 +156,9 @@ typedef struct {
     /* reduce.h */
     reduce_fn reduce_rows[REDUCE_KINDS];
     reduce_fn reduce_columns[REDUCE_KINDS];
-    arg_fn arg_rows[2];    /* largest, smallest */
+
+    /* arg.h: largest, smallest */
+    arg_fn arg_rows[2];
     arg_fn arg_columns[2];
     /* conv.h: y[j] += x[j]; y[j] += sum over rows of x[i * x_row + j] */
     void (*conv_add)(const void *x, void *y, long n);

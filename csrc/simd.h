@@ -121,24 +121,17 @@ INLINE void v_transpose(vec row[VL])
     }
 }
 
+#if VL > 1
+INLINE real v_first(vec x) { return x[0]; }
+#else
+INLINE real v_first(vec x) { return x; }
+#endif
+
 /* lanes folded in a fixed tree, so that the bits depend on the level alone */
 INLINE real v_sum(vec x)
 {
-    real lane[VL];
-    v_store(lane, x);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
-    return lane[0];
-}
-
-/* the largest lane; NaN if any lane is NaN */
-INLINE real v_hmax(vec x)
-{
-    real lane[VL];
-    v_store(lane, x);
-    for (int l = 1; l < VL; l++)
-        if (!(lane[l] <= lane[0]) && lane[0] == lane[0]) lane[0] = lane[l];
-    return lane[0];
+    UNROLL for (int round = 0; round < VL_LOG2; round++) x = v_zip_low(x, x) + v_zip_high(x, x);
+    return v_first(x);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "kernels/conv.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
+#include "kernels/arg.h"
 #include "kernels/optim.h"
 #include "kernels/random.h"
 #include "kernels/peak.h"
@@ -31,6 +32,7 @@ const fastnn_kernels TABLE = {
     CONV_ROWS
     POINTWISE_ROWS
     REDUCE_ROWS
+    ARG_ROWS
     OPTIM_ROWS
     RANDOM_ROWS
     SOFTMAX_ROWS

@@ -10,6 +10,8 @@
  * of a block is taken in the pass that computes the losses.
  * Called by _kernels/loss.pyx. */
 
+enum { LOSS_BLOCK = 1024 };
+
 INLINE vec loss_value(const int kind, vec x, vec t, vec p)
 {
     if (kind == LOSS_BCE_LOGITS) {
@@ -45,7 +47,7 @@ INLINE double loss_sum(const int kind, const real *x, const real *t, long n, dou
     vec acc[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     double total = 0;
     long j = 0;
-    for (long end = at_most(n, REDUCE_BLOCK); j < n; end = at_most(end + REDUCE_BLOCK, n)) {
+    for (long end = at_most(n, LOSS_BLOCK); j < n; end = at_most(end + LOSS_BLOCK, n)) {
         for (; j + 4 * VL <= end; j += 4 * VL)
             UNROLL for (int k = 0; k < 4; k++)
                 acc[k] = acc[k] + loss_value(kind, v_load(x + j + k * VL), v_load(t + j + k * VL), p);

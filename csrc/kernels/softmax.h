@@ -10,19 +10,26 @@
  * with class weights w and label smoothing e. A row stays in cache between its
  * passes. Called by _kernels/softmax.pyx. */
 
-/* lanes beyond the first n become `pad` */
-INLINE vec softmax_load(const real *x, long n, real pad)
+enum { SOFTMAX_BLOCK = 1024 }; /* of a sum: no chain of additions is long */
+
+/* lanes beyond the first n become -inf */
+INLINE vec softmax_load(const real *x, long n)
 {
     if (n >= VL) return v_load(x);
-    return v_select(v_lt(v_load(reduce_lane), v_set1((real)n)), v_load_n(x, n), v_set1(pad));
+    mask inside = v_lt(v_load(reduce_lane), v_set1((real)n));
+    return v_select(inside, v_load_n(x, n), v_set1(-(real)INFINITY));
+}
+
+/* exp(x) for x <= 0, and 0 where it would be subnormal: CPUs are slow to make those */
+INLINE vec softmax_exp(vec x)
+{
+    const vec least = v_set1(REAL_BITS == 32 ? -87 : -708);
+    return v_select(v_lt(x, least), v_zero(), v_exp(v_max(least, x)));
 }
 
 INLINE real softmax_max(const real *x, long n)
 {
-    real max = reduce_block(REDUCE_MAX, x, at_most(n, REDUCE_BLOCK), 0);
-    for (long j = REDUCE_BLOCK; j < n; j += REDUCE_BLOCK)
-        max = reduce_join1(REDUCE_MAX, max, reduce_block(REDUCE_MAX, x + j, at_most(n - j, REDUCE_BLOCK), 0));
-    return max;
+    return reduce_fold(REDUCE_MAX, reduce_row(REDUCE_MAX, x, n, 0));
 }
 
 /* sum_j exp(x_j - shift); keep: also e_j = exp(x_j - shift) */
@@ -30,15 +37,18 @@ INLINE real softmax_sum(const int keep, const real *x, long n, real shift, real 
 {
     const vec s = v_set1(shift);
     real total = 0;
-    for (long start = 0; start < n; start += REDUCE_BLOCK) {
-        long end = at_most(start + REDUCE_BLOCK, n);
-        vec sum = v_zero();
-        for (long j = start; j < end; j += VL) {
-            vec v = v_exp(softmax_load(x + j, end - j, -(real)INFINITY) - s);
-            if (keep) v_store_n(e + j, v, end - j);
-            sum = sum + v;
-        }
-        total += v_sum(sum);
+    for (long start = 0; start < n; start += SOFTMAX_BLOCK) {
+        long end = at_most(start + SOFTMAX_BLOCK, n);
+        vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+        for (long j = start; j < end; j += 4 * VL)
+            UNROLL for (int k = 0; k < 4; k++) {
+                long at = j + k * VL;
+                if (at >= end) break;
+                vec v = softmax_exp(softmax_load(x + at, end - at) - s);
+                if (keep) v_store_n(e + at, v, end - at);
+                sum[k] = sum[k] + v;
+            }
+        total += v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
     return total;
 }
@@ -82,15 +92,18 @@ static void logsumexp_rows(const void *x_, long rows, long n, void *y_)
 INLINE real softmax_dot(const real *a, const real *b, long n)
 {
     real total = 0;
-    for (long start = 0; start < n; start += REDUCE_BLOCK) {
-        long end = at_most(start + REDUCE_BLOCK, n);
-        vec sum = v_zero();
-        for (long j = start; j < end; j += VL) {
-            vec v = v_load_n(a + j, end - j);
-            if (b) sum = v_fma(v, v_load_n(b + j, end - j), sum);
-            else sum = sum + v;
-        }
-        total += v_sum(sum);
+    for (long start = 0; start < n; start += SOFTMAX_BLOCK) {
+        long end = at_most(start + SOFTMAX_BLOCK, n);
+        vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+        for (long j = start; j < end; j += 4 * VL)
+            UNROLL for (int k = 0; k < 4; k++) {
+                long at = j + k * VL;
+                if (at >= end) break;
+                vec v = v_load_n(a + at, end - at);
+                if (b) sum[k] = v_fma(v, v_load_n(b + at, end - at), sum[k]);
+                else sum[k] = sum[k] + v;
+            }
+        total += v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
     return total;
 }
@@ -115,7 +128,7 @@ static void log_softmax_backward_rows(const void *dy_, const void *y_, long rows
     for (long i = 0; i < rows; i++, dy += n, y += n, dx += n) {
         vec sum = v_set1(softmax_dot(dy, 0, n));
         for (long j = 0; j < n; j += VL)
-            v_store_n(dx + j, v_fnma(v_exp(v_load_n(y + j, n - j)), sum, v_load_n(dy + j, n - j)), n - j);
+            v_store_n(dx + j, v_fnma(softmax_exp(v_load_n(y + j, n - j)), sum, v_load_n(dy + j, n - j)), n - j);
     }
 }
 
@@ -128,7 +141,7 @@ static void logsumexp_backward_rows(const void *dy_, const void *y_, const void 
     for (long i = 0; i < rows; i++, x += n, dx += n) {
         vec slope = v_set1(dy[i]), shift = v_set1(y[i]);
         for (long j = 0; j < n; j += VL)
-            v_store_n(dx + j, slope * v_exp(v_load_n(x + j, n - j) - shift), n - j);
+            v_store_n(dx + j, slope * softmax_exp(v_load_n(x + j, n - j) - shift), n - j);
     }
 }
 

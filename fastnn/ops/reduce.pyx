@@ -481,19 +481,19 @@ cdef int norm_backward(Node node, Tensor dy) except -1:
 
 def prod(input, dim=None, keepdim=False, *, dtype=None):
     """The product over one dim (None: of all elements). Integers multiply in int64."""
-    cdef Tensor x = as_tensor(input, "input"), y
+    cdef Tensor x = as_tensor(input, "input"), factors, y
     cdef unsigned int mask
     cdef Node node
     if dim is not None and not isinstance(dim, int):
         raise TypeError(f"the dim of prod() must be an int or None, got {type(dim).__name__}")
     mask = parse_dims(dim, x.ndim_)
-    if dtype is not None and dtype_code(dtype) != x.dtype_:
-        return prod(x.to(dtype), dim, keepdim)
-    y = reduce_dims(REDUCE_PROD, x, mask, keepdim)
-    if needs_graph(x):
+    factors = x if dtype is None else cast(x, dtype_code(dtype))
+    y = reduce_dims(REDUCE_PROD, factors, mask, keepdim)
+    if needs_graph(x) and y.dtype_ >= FLOAT32:
         node = new_reduction(prod_backward, "prod", x, y, mask)
-        save0(node, x)
+        save0(node, factors)
         node.i[1] = -1 if dim is None else normal_dim(dim, x.ndim_)
+        node.i[2] = x.dtype_
     return y
 
 
@@ -507,6 +507,7 @@ cdef int prod_backward(Node node, Tensor dy) except -1:
             split_at(x, <int>node.i[1], &outer, &length, &cols)
         with nogil:
             product_backward(x.dtype_, outer, length, cols, x.ptr, dy.ptr, dx.ptr)
+        dx = cast(dx, <int>node.i[2])
         give(node.input0, dx)
     return 0
 

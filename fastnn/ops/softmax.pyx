@@ -12,7 +12,7 @@ from fastnn._core.autograd cimport (
 )
 from fastnn._core.tensor cimport (
     FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
-    check_same_dtype, contiguous, dtype_of, new_tensor, normal_dim, same_shape, shape_text,
+    check_same_dtype, contiguous, dtype_of, new_tensor, new_view, normal_dim, same_shape, shape_text,
 )
 from fastnn._kernels.reduce cimport REDUCE_SUM
 from fastnn._kernels.runtime cimport cross_entropy_args
@@ -185,7 +185,8 @@ cdef int logsumexp_backward(Node node, Tensor dy) except -1:
             with nogil:
                 softmax_rows_backward(LOGSUMEXP_BACKWARD, x.dtype_, x.size_ // n, n,
                                       dy.ptr, y.ptr, rows.ptr, dx.ptr)
-        give(node.input0, settled(dx))
+        dx = settled(dx)
+        give(node.input0, dx)
     return 0
 
 
@@ -338,6 +339,17 @@ cdef double number_of(Tensor x) noexcept:
     return (<double*>x.ptr)[0] if x.dtype_ == FLOAT64 else (<float*>x.ptr)[0]
 
 
+cdef Tensor along_classes(Tensor w, int ndim):
+    """The weights as a view of shape (C, 1, ...)."""
+    cdef Py_ssize_t[MAX_NDIM] shape
+    cdef Py_ssize_t[MAX_NDIM] strides
+    cdef int d
+    for d in range(ndim):
+        shape[d] = w.size_ if d == 0 else 1
+        strides[d] = 1
+    return new_view(w, ndim, shape, strides, w.ptr)
+
+
 cdef object probability_cross_entropy(Tensor x, Tensor t, object weight, int how, double smoothing):
     """Targets that are probabilities: composed of log_softmax, products and sums."""
     cdef int dim = 1 if x.ndim_ > 1 else 0
@@ -351,7 +363,7 @@ cdef object probability_cross_entropy(Tensor x, Tensor t, object weight, int how
     if smoothing:
         target = t * (1 - smoothing) + smoothing / classes
     if w is not None:
-        target = target * w.reshape([-1] + [1] * (x.ndim_ - 1 - dim))
+        target = target * along_classes(w, x.ndim_ - dim)
     losses = -(log_softmax(x, dim) * target).sum(dim)
     if how == NONE:
         return losses
