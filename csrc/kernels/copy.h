@@ -7,7 +7,9 @@ INLINE void copy_block(const int whole, const real *src, long s_col, real *dst, 
 {
     vec v[VL];
     UNROLL for (int j = 0; j < VL; j++)
-        v[j] = whole ? v_load(src + j * s_col) : j < cols ? v_load_n(src + j * s_col, rows) : v_zero();
+        v[j] = whole      ? v_load(src + j * s_col)
+               : j < cols ? v_load_n(src + j * s_col, rows)
+                          : v_zero();
     v_transpose(v);
     UNROLL for (int i = 0; i < VL; i++) {
         if (whole) v_store(dst + i * d_row, v[i]);
@@ -20,13 +22,15 @@ static void copy_block_whole(const real *src, long s_col, real *dst, long d_row)
     copy_block(1, src, s_col, dst, d_row, VL, VL);
 }
 
-static void copy_block_part(const real *src, long s_col, real *dst, long d_row, long rows, long cols)
+static void copy_block_part(const real *src, long s_col, real *dst, long d_row, long rows,
+                            long cols)
 {
     copy_block(0, src, s_col, dst, d_row, rows, cols);
 }
 
 /* dst[i * d_row + j] = src[i + j * s_col]: both sides stay within a few cache lines */
-static void copy_transposed(const real *src, long s_col, real *dst, long d_row, long rows, long cols)
+static void copy_transposed(const real *src, long s_col, real *dst, long d_row, long rows,
+                            long cols)
 {
     if (VL > 1 && rows * cols >= 4 * VL && rows >= VL / 2 && cols >= VL / 4) {
         for (long i = 0; i < rows; i += VL)
@@ -34,7 +38,9 @@ static void copy_transposed(const real *src, long s_col, real *dst, long d_row, 
                 const real *from = src + i + j * s_col;
                 real *to = dst + i * d_row + j;
                 if (rows - i >= VL && cols - j >= VL) copy_block_whole(from, s_col, to, d_row);
-                else copy_block_part(from, s_col, to, d_row, at_most(rows - i, VL), at_most(cols - j, VL));
+                else
+                    copy_block_part(from, s_col, to, d_row, at_most(rows - i, VL),
+                                    at_most(cols - j, VL));
             }
         return;
     }

@@ -1,6 +1,7 @@
 """The weight and bias gradients of 2-D convolution.
 
-  dw[kh][kw * C + c][o] = sum over n, oh, ow of x[n, oh*sh + kh*dh, ow*sw + kw*dw, c] * dy[n, oh, ow, o]
+  dw[kh][kw * C + c][o] = sum over n, oh, ow of
+    x[n, oh * sh + kh * dh, ow * sw + kw * dw, c] * dy[n, oh, ow, o]
 
 The same register tile as forward: its rows are (kw, c), its sum runs over the
 output pixels of a block of rows, for which a block of dy stays in the first-level

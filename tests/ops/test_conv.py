@@ -1,5 +1,7 @@
 """conv2d against a float64 loop reference: shapes, layouts, levels, threads, gradients."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
 from fastnn.ops.conv import conv2d
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
+from tests.guard import guarded
 from tests.references.conv import conv2d_passes
 
 
@@ -130,6 +133,26 @@ def test_every_level(level, dtype):
     with using_isa(level):
         for x_shape, w_shape, how in CASES[::2] + LARGE[:1]:
             check(x_shape, w_shape, dtype, **how)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("at_end", [True, False])
+def test_no_pass_reads_beyond_its_arrays(level, at_end):
+    def fenced(array, channels_last=False):
+        if channels_last:
+            array = np.moveaxis(array, 1, -1)
+        memory = guarded(array.size, array.dtype, at_end)
+        memory[:] = array.reshape(-1)
+        memory = memory.reshape(array.shape)
+        return from_numpy(np.moveaxis(memory, -1, 1) if channels_last else memory)
+
+    with using_isa(level):
+        for (x_shape, w_shape, how), last in itertools.product(CASES[::2], (False, True)):
+            x, w, bias, dy = problem(x_shape, w_shape, np.float32, **how)
+            leaves = [fenced(x, last), fenced(w), fenced(bias)]
+            for leaf in leaves:
+                leaf.requires_grad_()
+            conv2d(*leaves, **how).backward(fenced(dy, last))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 49, 63, 65, 100])
