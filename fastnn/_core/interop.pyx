@@ -1,10 +1,11 @@
-"""NumPy arrays in and out, without copying."""
+"""NumPy arrays in and out, without copying; copy.deepcopy() and pickle."""
 
 cimport numpy as cnp
 
 from fastnn._core.storage cimport foreign_storage
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, Tensor, as_tensor, dtype_of, itemsize,
+    BOOL, FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, Tensor, as_tensor, copy_into, dtype_of,
+    itemsize, new_like,
 )
 
 cnp.import_array()
@@ -88,4 +89,42 @@ def from_numpy(array):
     y.storage = foreign_storage(<char*>cnp.PyArray_DATA(source), max(reach, 0) * step, array,
                                 not cnp.PyArray_ISWRITEABLE(source))
     y.ptr = y.storage.data
+    return y
+
+
+# --- copies -------------------------------------------------------------------
+
+cdef Tensor duplicate(Tensor x):
+    cdef Tensor y = new_like(x, x.dtype_)
+    copy_into(y, x)
+    return y
+
+
+def __deepcopy__(self, memo):
+    """For copy.deepcopy(leaf): values, requires_grad and grad."""
+    cdef Tensor x = as_tensor(self, "deepcopy() needs: its tensor"), y
+    if id(x) in memo:
+        return memo[id(x)]
+    if x.node is not None:
+        raise RuntimeError("only leaf tensors can be deep-copied; use detach().clone()")
+    y = duplicate(x)
+    y.tracked = x.tracked
+    if x.grad_ is not None:
+        y.grad_ = __deepcopy__(x.grad_, memo)
+    memo[id(x)] = y
+    return y
+
+
+def __reduce_ex__(self, protocol):
+    """For pickle: a leaf's values, as an array, and requires_grad."""
+    cdef Tensor x = as_tensor(self, "pickle needs: its tensor")
+    if x.node is not None:
+        raise RuntimeError("only leaf tensors can be pickled; use detach()")
+    return rebuild, (numpy(duplicate(x)), x.tracked)
+
+
+def rebuild(array, requires_grad):
+    """The tensor of what __reduce_ex__() returned, in memory of its own."""
+    cdef Tensor y = duplicate(from_numpy(array))
+    y.requires_grad = requires_grad
     return y

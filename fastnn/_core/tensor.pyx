@@ -374,9 +374,9 @@ cdef class Tensor:
         raise TypeError("make tensors with fastnn.tensor(data), fastnn.zeros(shape), ...")
 
     @staticmethod
-    def _make_subclass(cls, data, requires_grad=False):
+    def _make_subclass(type cls, data, requires_grad=False):
         """An instance of a subclass of Tensor that shares the memory of data."""
-        cdef Tensor y = cls.__new__(cls)
+        cdef Tensor y = Tensor.__new__(cls)      # whatever __new__ the subclass has
         share(y, as_tensor(data, "data"))
         y.requires_grad = requires_grad
         return y
@@ -597,8 +597,9 @@ cdef class Tensor:
     @data.setter
     def data(self, value):
         cdef Tensor x = as_tensor(value, "data")
-        if x.dtype_ != self.dtype_:
-            raise TypeError(f"data must be {self.dtype.name}, got {x.dtype.name}")
+        if self.tracked and x.dtype_ < FLOAT32:
+            raise TypeError(f"data of a tensor that requires grad must be float32 or float64, "
+                            f"got {x.dtype.name}")
         self.base = None
         share(self, x)
 

@@ -36,8 +36,9 @@ class Optimizer:
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
-            raise TypeError("params must be a list of tensors or of dicts, got a single Tensor; "
-                            "write [tensor]")
+            raise TypeError(
+                "params must be a list of tensors or of dicts, got a single Tensor; write [tensor]"
+            )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -65,8 +66,13 @@ class Optimizer:
             if p in known:
                 raise ValueError(f"a parameter of shape {p.shape} appears more than once")
             known.add(p)
-        self.param_groups.append({"params": params, **self.defaults,
-                                  **{k: v for k, v in param_group.items() if k != "params"}})
+        self.param_groups.append(
+            {
+                "params": params,
+                **self.defaults,
+                **{k: v for k, v in param_group.items() if k != "params"},
+            }
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; with set_to_none=False fill them with zeros instead."""
@@ -94,37 +100,50 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} has no _update()")
 
     def state_dict(self) -> dict[str, Any]:
-        """{"state": by number of the parameter, "param_groups": options, and numbers for tensors}."""
+        """{"state": by number of the parameter, "param_groups": options and such numbers}."""
         numbers = {p: k for k, p in enumerate(self._parameters())}
-        groups = [{**{k: v for k, v in group.items() if k != "params"},
-                   "params": [numbers[p] for p in group["params"]]}
-                  for group in self.param_groups]
-        return {"state": {numbers[p]: dict(entry) for p, entry in self.state.items()},
-                "param_groups": groups}
+        groups = [
+            {
+                **{k: v for k, v in group.items() if k != "params"},
+                "params": [numbers[p] for p in group["params"]],
+            }
+            for group in self.param_groups
+        ]
+        return {
+            "state": {numbers[p]: dict(entry) for p, entry in self.state.items()},
+            "param_groups": groups,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what another optimiser's state_dict() returned. Tensors are copied."""
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
-            raise ValueError("loaded state dict has a different number of parameter groups: "
-                             f"{len(saved)}, not {len(self.param_groups)}")
+            raise ValueError(
+                "loaded state dict has a different number of parameter groups: "
+                f"{len(saved)}, not {len(self.param_groups)}"
+            )
         for k, (theirs, ours) in enumerate(zip(saved, self.param_groups, strict=True)):
             if len(theirs["params"]) != len(ours["params"]):
-                raise ValueError(f"loaded state dict has {len(theirs['params'])} parameters in "
-                                 f"group {k}, the optimizer {len(ours['params'])}")
+                raise ValueError(
+                    f"loaded state dict has {len(theirs['params'])} parameters in "
+                    f"group {k}, the optimizer {len(ours['params'])}"
+                )
         numbers = [number for group in saved for number in group["params"]]
         parameters = dict(zip(numbers, self._parameters(), strict=True))
         state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for number, entry in state_dict["state"].items():
             if number not in parameters:
-                raise ValueError(f"loaded state dict has a state for parameter {number}, "
-                                 "which is in none of its groups")
+                raise ValueError(
+                    f"loaded state dict has a state for parameter {number}, "
+                    "which is in none of its groups"
+                )
             p = parameters[number]
             state[p] = {name: self._load_value(name, value, p) for name, value in entry.items()}
         self.state = state
         self.param_groups = [
             {**ours, **deepcopy({k: v for k, v in theirs.items() if k != "params"})}
-            for theirs, ours in zip(saved, self.param_groups, strict=True)]
+            for theirs, ours in zip(saved, self.param_groups, strict=True)
+        ]
 
     @staticmethod
     def _load_value(name: str, value: Any, p: Tensor) -> Any:

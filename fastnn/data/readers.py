@@ -1,0 +1,93 @@
+"""Reading files that need not be what they say: every size is checked before memory is taken."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from fastnn._core.interop import from_numpy
+from fastnn._core.tensor import Tensor
+
+PathLike = str | os.PathLike
+
+# code in the file: type there (big-endian), type of the tensor
+IDX_TYPES = {
+    0x08: ("u1", "u1"),
+    0x09: ("i1", "i4"),
+    0x0B: (">i2", "i4"),
+    0x0C: (">i4", "i4"),
+    0x0D: (">f4", "f4"),
+    0x0E: (">f8", "f8"),
+}
+MAX_NDIM = 8
+GZIP_RATIO = 1100  # deflate cannot shrink anything by more than 1032
+
+
+def is_gzip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def read_exactly(file: BinaryIO, count: int, path: Path, what: str) -> bytes:
+    data = file.read(count)
+    if len(data) != count:
+        raise ValueError(
+            f"{path}: the file ends within its {what}: {len(data)} of {count} bytes are there"
+        )
+    return data
+
+
+def parse_idx(file: BinaryIO, path: Path, most_bytes: int) -> np.ndarray:
+    """The array in an open IDX file that can hold at most `most_bytes`."""
+    magic = read_exactly(file, 4, path, "magic number")
+    if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= MAX_NDIM:
+        raise ValueError(
+            f"{path} is no IDX file: its magic number is 0x{magic.hex()}, where "
+            "0000, a type from 08 to 0e and the number of dimensions are due"
+        )
+    stored, wanted = IDX_TYPES[magic[2]]
+    header = read_exactly(file, 4 * magic[3], path, "header")
+    shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4"))
+    count = math.prod(shape) * np.dtype(stored).itemsize
+    if count > most_bytes:
+        raise ValueError(f"{path}: shape {shape} needs {count} bytes, more than the file can hold")
+    data = read_exactly(file, count, path, f"data of shape {shape}")
+    if file.read(1):
+        raise ValueError(f"{path}: there is more data than shape {shape} needs")
+    return np.frombuffer(data, dtype=stored).astype(wanted).reshape(shape)
+
+
+def read_idx(path: PathLike) -> Tensor:
+    """The tensor in a file of the IDX format (MNIST's), plain or compressed by gzip.
+
+    Bytes give uint8, other integers int32, reals float32 or float64. ValueError where the
+    file is malformed, truncated, or longer than its header says.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    try:
+        if is_gzip(path):
+            with gzip.open(path) as file:
+                return from_numpy(parse_idx(file, path, size * GZIP_RATIO))
+        with open(path, "rb") as file:
+            return from_numpy(parse_idx(file, path, size))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip file: {error}") from None
+
+
+def read_text(path: Path, most_bytes: int) -> bytes:
+    """The contents of a file, plain or compressed by gzip, of at most `most_bytes`."""
+    try:
+        with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
+            data = file.read(most_bytes + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip file: {error}") from None
+    if len(data) > most_bytes:
+        raise ValueError(f"{path}: more than the expected {most_bytes} bytes")
+    return data

@@ -1,0 +1,137 @@
+"""Ways to fill a tensor before training. Each fills its tensor in place and returns it.
+
+The distributions are PyTorch's; the numbers come from fastnn's own generator
+(fastnn.manual_seed).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastnn._core.autograd import no_grad
+from fastnn._core.tensor import Tensor
+
+LINEAR = {
+    "linear",
+    "sigmoid",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+}
+GAINS = {"tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 3.0 / 4.0}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor that keeps a layer's variance through this nonlinearity.
+
+    param: the negative slope of "leaky_relu", 0.01 unless given.
+    """
+    if nonlinearity in LINEAR:
+        return 1.0
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+            raise ValueError(f"negative_slope {param} not a valid number")
+        return math.sqrt(2.0 / (1 + slope**2))
+    if nonlinearity not in GAINS:
+        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+    return GAINS[nonlinearity]
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (O, I, ...): how many numbers meet in one output or input."""
+    if tensor.ndim < 2:
+        raise ValueError(
+            "Fan in and fan out can not be computed for tensor with fewer than "
+            f"2 dimensions, got shape {tensor.shape}"
+        )
+    window = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def fan_of(tensor: Tensor, mode: str) -> int:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+    return fans(tensor)[mode == "fan_out"]
+
+
+@no_grad()
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
+    """Numbers drawn uniformly from [a, b)."""
+    return tensor.uniform_(a, b, generator=generator)
+
+
+@no_grad()
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
+    """Numbers drawn from the normal distribution."""
+    return tensor.normal_(mean, std, generator=generator)
+
+
+@no_grad()
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """val everywhere."""
+    return tensor.fill_(val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """0 everywhere."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """1 everywhere."""
+    return constant_(tensor, 1.0)
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Uniform within gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Normal with deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))), generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Any = None,
+) -> Tensor:
+    """Uniform within gain * sqrt(3 / fan) (He et al., 2015); a is the slope of leaky_relu."""
+    fan, gain = fan_of(tensor, mode), calculate_gain(nonlinearity, a)
+    if tensor.numel() == 0:
+        return tensor
+    bound = gain * math.sqrt(3.0 / fan)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Any = None,
+) -> Tensor:
+    """Normal with deviation gain / sqrt(fan) (He et al., 2015); a is the slope of leaky_relu."""
+    fan, gain = fan_of(tensor, mode), calculate_gain(nonlinearity, a)
+    if tensor.numel() == 0:
+        return tensor
+    return normal_(tensor, 0.0, gain / math.sqrt(fan), generator)
+
+
+def default_uniform_(weight: Tensor, bias: Tensor | None) -> None:
+    """How Linear and Conv2d begin: uniform within 1 / sqrt(fan_in), weight and bias alike."""
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    fan_in = fans(weight)[0]
+    if bias is not None and fan_in > 0:
+        uniform_(bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+    elif bias is not None:
+        zeros_(bias)

@@ -1,0 +1,164 @@
+"""Readers of files, malformed ones included."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.data import fashion_mnist, mnist_digits, read_idx, stratified_split
+
+
+def idx(shape, data, code=8):
+    return bytes([0, 0, code, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + data
+
+
+@pytest.fixture
+def write(tmp_path):
+    def function(content, name="file", compress=False):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content) if compress else content)
+        return path
+
+    return function
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(
+    "code, dtype, result",
+    [
+        (8, "u1", "uint8"),
+        (9, "i1", "int32"),
+        (11, ">i2", "int32"),
+        (12, ">i4", "int32"),
+        (13, ">f4", "float32"),
+        (14, ">f8", "float64"),
+    ],
+)
+def test_idx(write, compress, code, dtype, result):
+    array = np.arange(24).astype(dtype).reshape(2, 3, 4)
+    tensor = read_idx(write(idx(array.shape, array.tobytes(), code), compress=compress))
+    assert tensor.dtype.name == result
+    assert np.array_equal(np.asarray(tensor), array)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "ends within its magic number"),
+        (b"\0\0\x08", "ends within its magic number"),
+        (b"PK\3\4....", "no IDX file"),
+        (b"\0\0\x07\1" + bytes(8), "no IDX file"),
+        (b"\0\0\x08\0" + bytes(8), "no IDX file"),
+        (b"\0\0\x08\xff" + bytes(8), "no IDX file"),
+        (b"\0\0\x08\3" + bytes(8), "ends within its header"),
+        (idx((2, 3), bytes(7)), "more data than"),
+        (idx((0,), bytes(1)), "more data than"),
+        (idx((2**32 - 1,) * 8, bytes(100)), "more than the file can hold"),
+        (idx((2**20, 2**20), bytes(100)), "more than the file can hold"),
+        (idx((0, 2**32 - 1), b"x"), "more data than"),
+    ],
+)
+def test_malformed_idx(write, compress, content, message):
+    with pytest.raises(ValueError, match=message):
+        read_idx(write(content, compress=compress))
+
+
+def test_truncated_idx(write):
+    with pytest.raises(ValueError, match="5 of 6 bytes"):
+        read_idx(write(idx((2, 3), bytes(5))))
+    with pytest.raises(ValueError, match="5 of 6 bytes"):
+        read_idx(write(idx((2, 3), bytes(5)), compress=True))
+    whole = gzip.compress(idx((200, 3), np.random.default_rng(0).bytes(600)))
+    for damaged in (whole[:40], whole[:-6], whole[:60] + b"\xff" * 40 + whole[100:]):
+        with pytest.raises(ValueError, match=r"damaged gzip file|is no IDX file|ends within"):
+            read_idx(write(damaged))
+
+
+def test_every_damaged_byte_of_idx_is_survived(write):
+    content = idx((3, 2), bytes(range(6)))
+    for k in range(len(content)):
+        for value in (0, 1, 0x7F, 0xFF):
+            try:
+                read_idx(write(content[:k] + bytes([value]) + content[k + 1 :]))
+            except ValueError as error:
+                assert "file" in str(error)
+
+
+def test_digits():
+    try:
+        images, labels = mnist_digits()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    assert images.shape == (5000, 28, 28)
+    assert images.dtype is fastnn.uint8
+    assert np.bincount(np.asarray(labels)).tolist() == [500] * 10
+    assert np.asarray(images).max() == 255
+    train, test = stratified_split(labels, 1000)
+    assert np.bincount(np.asarray(labels)[np.asarray(test)]).tolist() == [100] * 10
+    assert sorted(train.tolist() + test.tolist()) == list(range(5000))
+
+
+def test_digits_not_there(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="pip install"):
+        mnist_digits(tmp_path)
+    monkeypatch.setattr("fastnn.data.digits.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="pip install"):
+        mnist_digits()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"1,2,3\n",
+        b"1,2\n3\n",
+        b"256,1\n",
+        b"-1,1\n",
+        b"a,b\n",
+        b"\xff\xfe\0\0",
+        b"0," * 784 + b"10\n",
+    ],
+)
+def test_malformed_digits(write, content):
+    with pytest.raises(ValueError, match=r"digits|must hold"):
+        mnist_digits(write(content, "mnist_5k.csv.gz", compress=True))
+
+
+def test_digits_too_long(write):
+    with pytest.raises(ValueError, match="more than the expected"):
+        mnist_digits(write(bytes(16_000_000), "mnist_5k.csv.gz", compress=True))
+
+
+def test_stratified_split():
+    labels = fastnn.tensor(np.repeat(np.arange(3), [60, 30, 10]))
+    train, test = stratified_split(labels, 20, seed=4)
+    assert np.bincount(np.asarray(labels)[np.asarray(test)]).tolist() == [12, 6, 2]
+    assert sorted(train.tolist() + test.tolist()) == list(range(100))
+    again = stratified_split(labels, 20, seed=4)
+    assert (train.tolist(), test.tolist()) == (again[0].tolist(), again[1].tolist())
+    assert test.tolist() != stratified_split(labels, 20, seed=5)[1].tolist()
+    with pytest.raises(ValueError, match="101 test samples"):
+        stratified_split(labels, 101)
+
+
+def test_fashion_mnist(write, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 28, 28)).astype(np.uint8)
+    labels = rng.integers(0, 10, 20).astype(np.uint8)
+    write(idx(images.shape, images.tobytes()), "train-images-idx3-ubyte.gz", compress=True)
+    write(idx(labels.shape, labels.tobytes()), "train-labels-idx1-ubyte")
+    x, y = fashion_mnist(tmp_path)
+    assert np.array_equal(np.asarray(x), images)
+    assert y.dtype is fastnn.int64
+    assert y.tolist() == labels.tolist()
+    with pytest.raises(FileNotFoundError, match="dataset-fashion-mnist"):
+        fashion_mnist(tmp_path, train=False)
+    write(idx((19,), bytes(19)), "train-labels-idx1-ubyte")
+    with pytest.raises(ValueError, match="do not belong together"):
+        fashion_mnist(tmp_path)
+    write(idx((20,), bytes([10] * 20)), "train-labels-idx1-ubyte")
+    with pytest.raises(ValueError, match="from 0 to 9"):
+        fashion_mnist(tmp_path)

@@ -1,0 +1,460 @@
+"""Layers: that each hands its options to its function, by NumPy float64 references."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.standard_normal((2, 4, 7, 6))
+ROWS = RNG.standard_normal((5, 8))
+
+
+def tensor(array):
+    return fastnn.tensor(np.asarray(array, dtype=np.float64))
+
+
+def values(tensor):
+    return np.asarray(tensor.detach())
+
+
+def close(result, expected, tolerance=1e-12):
+    np.testing.assert_allclose(values(result), expected, rtol=tolerance, atol=tolerance)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+# --- references ---
+
+
+def conv_reference(x, w, b, stride, padding, dilation, groups):
+    """padding: ((top, bottom), (left, right))."""
+    x = np.pad(x, ((0, 0), (0, 0), *padding))
+    O, C, KH, KW = w.shape
+    OH = (x.shape[2] - dilation[0] * (KH - 1) - 1) // stride[0] + 1
+    OW = (x.shape[3] - dilation[1] * (KW - 1) - 1) // stride[1] + 1
+    y = np.zeros((x.shape[0], O, OH, OW))
+    for o in range(O):
+        group = x[:, o // (O // groups) * C :][:, :C]
+        for i in range(KH):
+            for j in range(KW):
+                top, left = i * dilation[0], j * dilation[1]
+                window = group[
+                    :,
+                    :,
+                    top : top + (OH - 1) * stride[0] + 1 : stride[0],
+                    left : left + (OW - 1) * stride[1] + 1 : stride[1],
+                ]
+                y[:, o] += np.einsum("nchw,c->nhw", window, w[o, :, i, j])
+        y[:, o] += 0 if b is None else b[o]
+    return y
+
+
+def lstm_reference(x, w_ih, w_hh, b, h, c):
+    """x (T, N, I); b is the sum of both biases."""
+    outputs = []
+    for step in x:
+        i, f, g, o = np.split(step @ w_ih.T + h @ w_hh.T + b, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs), h, c
+
+
+def log_softmax(x, axis):
+    x = x - x.max(axis=axis, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
+
+
+# --- affine and convolution ---
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear(bias):
+    layer = nn.Linear(8, 3, bias=bias).double()
+    expected = ROWS @ values(layer.weight).T + (values(layer.bias) if bias else 0)
+    close(layer(tensor(ROWS)), expected)
+    assert (layer.bias is None) is not bias
+
+
+def test_flatten_and_identity():
+    x = tensor(IMAGES)
+    assert nn.Flatten()(x).shape == (2, 4 * 7 * 6)
+    assert nn.Flatten(2)(x).shape == (2, 4, 42)
+    assert nn.Unflatten(1, (2, -1))(x).shape == (2, 2, 2, 7, 6)
+    assert nn.Identity(3, foo=4)(x) is x
+
+
+@pytest.mark.parametrize(
+    "options, padding",
+    [
+        ({}, (0, 0)),
+        ({"stride": 2, "padding": 1}, (1, 1)),
+        ({"stride": (1, 2), "padding": (0, 2), "bias": False}, (0, 2)),
+        ({"dilation": 2, "padding": 2, "groups": 2}, (2, 2)),
+        ({"padding": "valid"}, (0, 0)),
+        ({"padding": "same", "dilation": (1, 2)}, (1, 2)),
+    ],
+)
+def test_conv2d(options, padding):
+    layer = nn.Conv2d(4, 6, 3, **options).double()
+    expected = conv_reference(
+        IMAGES,
+        values(layer.weight),
+        None if layer.bias is None else values(layer.bias),
+        layer.stride,
+        [(p, p) for p in padding],
+        layer.dilation,
+        layer.groups,
+    )
+    close(layer(tensor(IMAGES)), expected)
+
+
+def test_conv2d_errors():
+    with pytest.raises(ValueError, match="only 'zeros'"):
+        nn.Conv2d(1, 1, 1, padding_mode="reflect")
+    with pytest.raises(ValueError, match="in_channels=3 must be divisible by groups=2"):
+        nn.Conv2d(3, 4, 1, groups=2)
+    with pytest.raises(ValueError, match="out_channels=3"):
+        nn.Conv2d(4, 3, 1, groups=2)
+    with pytest.raises(ValueError, match="strided"):
+        nn.Conv2d(1, 1, 3, stride=2, padding="same")
+    with pytest.raises(ValueError, match="'full'"):
+        nn.Conv2d(1, 1, 3, padding="full")
+    with pytest.raises(ValueError, match="kernel_size must be at least 1"):
+        nn.Conv2d(1, 1, 0)
+
+
+# --- pooling ---
+
+
+@pytest.mark.parametrize(
+    "layer, function",
+    [
+        (nn.MaxPool2d(2), np.max),
+        (nn.AvgPool2d(2), np.mean),
+        (nn.MaxPool2d(3, stride=1), np.max),
+        (nn.AvgPool2d((3, 2), 1), np.mean),
+    ],
+)
+def test_pooling(layer, function):
+    KH, KW = layer.kernel_size if isinstance(layer.kernel_size, tuple) else (layer.kernel_size,) * 2
+    step = layer.stride
+    expected = np.array(
+        [
+            [
+                function(IMAGES[:, :, i : i + KH, j : j + KW], axis=(2, 3))
+                for j in range(0, 6 - KW + 1, step)
+            ]
+            for i in range(0, 7 - KH + 1, step)
+        ]
+    ).transpose(2, 3, 0, 1)
+    close(layer(tensor(IMAGES)), expected)
+
+
+def test_pooling_options():
+    x = tensor(np.ones((1, 1, 3, 3)))
+    assert nn.MaxPool2d(2, ceil_mode=True)(x).shape == (1, 1, 2, 2)
+    assert nn.AvgPool2d(2, padding=1)(x)[0, 0, 0, 0].item() == 0.25
+    assert nn.AvgPool2d(2, padding=1, count_include_pad=False)(x)[0, 0, 0, 0].item() == 1
+    assert nn.AvgPool2d(2, divisor_override=1)(x).item() == 4
+    with pytest.raises(NotImplementedError, match="return_indices"):
+        nn.MaxPool2d(2, return_indices=True)
+
+
+def test_adaptive_pooling():
+    x = tensor(IMAGES)
+    close(nn.AdaptiveAvgPool2d(1)(x), IMAGES.mean((2, 3), keepdims=True))
+    close(nn.AdaptiveMaxPool2d((1, 1))(x), IMAGES.max((2, 3), keepdims=True))
+    assert nn.AdaptiveAvgPool2d((7, 3))(x).shape == (2, 4, 7, 3)
+
+
+# --- activations ---
+
+
+@pytest.mark.parametrize(
+    "layer, function",
+    [
+        (nn.ReLU(), lambda x: np.maximum(x, 0)),
+        (nn.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
+        (nn.ELU(1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(x))),
+        (nn.PReLU(), lambda x: np.where(x > 0, x, 0.25 * x)),
+        (nn.Sigmoid(), sigmoid),
+        (nn.Tanh(), np.tanh),
+        (nn.SiLU(), lambda x: x * sigmoid(x)),
+        (
+            nn.GELU("tanh"),
+            lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+        ),
+        (nn.Softplus(2.0), lambda x: np.log1p(np.exp(2 * x)) / 2),
+        (nn.Softmax(dim=0), lambda x: np.exp(log_softmax(x, 0))),
+        (nn.Softmax(), lambda x: np.exp(log_softmax(x, 1))),
+        (nn.LogSoftmax(dim=-1), lambda x: log_softmax(x, -1)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_activations(layer, function):
+    close(layer.double()(tensor(ROWS)), function(ROWS))
+
+
+def test_inplace():
+    x = fastnn.tensor([-1.0, 2.0])
+    assert nn.ReLU(inplace=True)(x) is x
+    assert x.tolist() == [0.0, 2.0]
+
+
+def test_prelu_by_channel():
+    layer = nn.PReLU(4, init=0.5).double()
+    close(layer(tensor(IMAGES)), np.where(IMAGES > 0, IMAGES, 0.5 * IMAGES))
+    layer(tensor(IMAGES)).sum().backward()
+    close(layer.weight.grad, np.minimum(IMAGES, 0).sum(axis=(0, 2, 3)))
+
+
+# --- normalisation ---
+
+
+@pytest.mark.parametrize("x, kind", [(IMAGES, nn.BatchNorm2d), (ROWS, nn.BatchNorm1d)])
+def test_batch_norm(x, kind):
+    C, axes = x.shape[1], (0, *range(2, x.ndim))
+    shape = (1, C) + (1,) * (x.ndim - 2)
+    layer = kind(C, eps=1e-3, momentum=0.2).double()
+    with fastnn.no_grad():
+        layer.weight.copy_(tensor(np.arange(1, C + 1)))
+        layer.bias.copy_(tensor(np.arange(C)))
+    weight, bias = np.arange(1, C + 1).reshape(shape), np.arange(C).reshape(shape)
+    mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    close(layer(tensor(x)), (x - mean) / np.sqrt(var + 1e-3) * weight + bias)
+    n = x.size // C
+    close(layer.running_mean, 0.2 * mean.ravel())
+    close(layer.running_var, 0.8 + 0.2 * var.ravel() * n / (n - 1))
+    assert layer.num_batches_tracked.item() == 1
+    layer.eval()
+    mean, var = (values(b).reshape(shape) for b in (layer.running_mean, layer.running_var))
+    close(layer(tensor(x)), (x - mean) / np.sqrt(var + 1e-3) * weight + bias)
+    assert layer.num_batches_tracked.item() == 1
+
+
+def test_batch_norm_options():
+    layer = nn.BatchNorm2d(4, momentum=None).double()  # the mean of all batches
+    layer(tensor(IMAGES))
+    layer(tensor(IMAGES + 2))
+    close(layer.running_mean, IMAGES.mean(axis=(0, 2, 3)) + 1)
+    layer = nn.BatchNorm2d(4, affine=False, track_running_stats=False).double().eval()
+    assert list(layer.state_dict()) == []
+    close(layer(tensor(IMAGES)).mean((0, 2, 3)), np.zeros(4))
+    with pytest.raises(ValueError, match=r"BatchNorm2d expects 4-D input, got shape \(5, 8\)"):
+        nn.BatchNorm2d(8)(fastnn.zeros(5, 8))
+    assert list(nn.BatchNorm2d(4).state_dict()) == [
+        "weight",
+        "bias",
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    ]
+
+
+def test_layer_norm():
+    layer = nn.LayerNorm((7, 6)).double()
+    mean, var = IMAGES.mean((2, 3), keepdims=True), IMAGES.var((2, 3), keepdims=True)
+    close(layer(tensor(IMAGES)), (IMAGES - mean) / np.sqrt(var + 1e-5))
+    assert nn.LayerNorm(8, bias=False).bias is None
+    assert list(nn.LayerNorm(8, elementwise_affine=False).parameters()) == []
+
+
+# --- dropout, embedding ---
+
+
+def test_dropout():
+    layer = nn.Dropout(0.25)
+    x = fastnn.ones(100, 100)
+    y = values(layer(x))
+    assert set(np.unique(y).tolist()) == {0.0, np.float32(1 / 0.75)}
+    assert abs((y == 0).mean() - 0.25) < 0.03
+    assert not np.array_equal(values(layer(x)), y)
+    layer.eval()
+    assert values(layer(x)).min() == 1
+    with pytest.raises(ValueError, match=r"between 0 and 1, but got 1\.5"):
+        nn.Dropout(1.5)
+
+
+def test_embedding():
+    table = nn.Embedding(10, 3, padding_idx=2)
+    index = fastnn.tensor([[1, 2], [2, 9]])
+    assert np.array_equal(values(table(index)), values(table.weight)[[[1, 2], [2, 9]]])
+    table(index).sum().backward()
+    assert values(table.weight.grad).sum(axis=1).tolist() == [0, 3, 0, 0, 0, 0, 0, 0, 0, 3]
+    weight = fastnn.ones(4, 2)
+    frozen = nn.Embedding.from_pretrained(weight)
+    assert not frozen.weight.requires_grad
+    assert frozen.weight.data_ptr() == weight.data_ptr()
+    with pytest.raises(ValueError, match="within num_embeddings=4, got 4"):
+        nn.Embedding(4, 2, padding_idx=4)
+    with pytest.raises(NotImplementedError, match="sparse"):
+        nn.Embedding(4, 2, sparse=True)
+
+
+# --- LSTM ---
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("layout", ["time first", "batch first", "no batch"])
+@pytest.mark.parametrize("given", [False, True])
+def test_lstm(bias, layout, given):
+    T, N, size, D = 6, 1 if layout == "no batch" else 3, 5, 4
+    layer = nn.LSTM(size, D, bias=bias, batch_first=layout == "batch first").double()
+    x = RNG.standard_normal((T, N, size))
+    h, c = RNG.standard_normal((2, N, D))
+    b = values(layer.bias_ih_l0) + values(layer.bias_hh_l0) if bias else 0
+    expected, h_n, c_n = lstm_reference(
+        x,
+        values(layer.weight_ih_l0),
+        values(layer.weight_hh_l0),
+        b,
+        h if given else 0 * h,
+        c if given else 0 * c,
+    )
+    state = (tensor(h[None]), tensor(c[None]))
+    if layout == "no batch":
+        x, expected, h_n, c_n = x[:, 0], expected[:, 0], h_n, c_n
+        state = (tensor(h), tensor(c))
+    else:
+        h_n, c_n = h_n[None], c_n[None]
+    if layout == "batch first":
+        x, expected = x.transpose(1, 0, 2), expected.transpose(1, 0, 2)
+    output, (h, c) = layer(tensor(x), state) if given else layer(tensor(x))
+    close(output, expected)
+    close(h, h_n)
+    close(c, c_n)
+
+
+def test_lstm_interface():
+    layer = nn.LSTM(5, 4)
+    assert [(name, p.shape) for name, p in layer.named_parameters()] == [
+        ("weight_ih_l0", (16, 5)),
+        ("weight_hh_l0", (16, 4)),
+        ("bias_ih_l0", (16,)),
+        ("bias_hh_l0", (16,)),
+    ]
+    with pytest.raises(ValueError, match=r"2-D or 3-D input, got shape \(5,\)"):
+        layer(fastnn.zeros(5))
+    with pytest.raises(ValueError, match=r"input_size=5.*\(3, 2, 4\)"):
+        layer(fastnn.zeros(3, 2, 4))
+    with pytest.raises(ValueError, match=r"h_0 of shape \(1, 2, 4\), got \(2, 4\)"):
+        layer(fastnn.zeros(3, 2, 5), (fastnn.zeros(2, 4), fastnn.zeros(1, 2, 4)))
+    with pytest.raises(TypeError, match="pair"):
+        layer(fastnn.zeros(3, 2, 5), fastnn.zeros(1, 2, 4))
+    for options in ({"num_layers": 2}, {"bidirectional": True}, {"proj_size": 2}, {"dropout": 0.1}):
+        with pytest.raises(NotImplementedError, match=next(iter(options))):
+            nn.LSTM(5, 4, **options)
+    with pytest.raises(ValueError, match="must be positive, got 0 and 4"):
+        nn.LSTM(0, 4)
+
+
+# --- losses ---
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses(reduction):
+    reduce = {"mean": np.mean, "sum": np.sum, "none": lambda x: x}[reduction]
+    x, y = ROWS, RNG.standard_normal(ROWS.shape)
+    classes = np.array([0, 7, 3, 3, 1])
+    logs = log_softmax(x, 1)
+    target = fastnn.tensor(classes)
+    close(nn.MSELoss(reduction=reduction)(tensor(x), tensor(y)), reduce((x - y) ** 2))
+    close(nn.L1Loss(reduction=reduction)(tensor(x), tensor(y)), reduce(abs(x - y)))
+    picked = -logs[np.arange(5), classes]
+    close(nn.CrossEntropyLoss(reduction=reduction)(tensor(x), target), reduce(picked))
+    close(nn.NLLLoss(reduction=reduction)(tensor(logs), target), reduce(picked))
+    likely, positive = sigmoid(y), np.arange(1.0, 9.0)
+    expected = -(positive * likely * np.log(sigmoid(x)) + (1 - likely) * np.log(sigmoid(-x)))
+    loss = nn.BCEWithLogitsLoss(reduction=reduction, pos_weight=tensor(positive))
+    close(loss(tensor(x), tensor(likely)), reduce(expected))
+
+
+def test_robust_losses():
+    x, y = ROWS, RNG.standard_normal(ROWS.shape)
+    d = abs(x - y)
+    huber = np.where(d < 0.5, d * d / 2, 0.5 * (d - 0.25))
+    close(nn.HuberLoss(delta=0.5)(tensor(x), tensor(y)), huber.mean())
+    close(nn.SmoothL1Loss(beta=0.5)(tensor(x), tensor(y)), huber.mean() / 0.5)
+    p, q = sigmoid(x), sigmoid(y)
+    weight = np.arange(1.0, 9.0)
+    expected = -weight * (q * np.log(p) + (1 - q) * np.log(1 - p))
+    close(nn.BCELoss(tensor(weight))(tensor(p), tensor(q)), expected.mean())
+
+
+def test_cross_entropy_options():
+    weight = np.arange(1.0, 9.0)
+    classes = np.array([0, 7, -1, 3, 1])
+    logs = log_softmax(ROWS, 1)
+    loss = nn.CrossEntropyLoss(tensor(weight), ignore_index=-1).double()
+    kept = classes >= 0
+    picked, used = -logs[np.arange(5), classes][kept], weight[classes[kept]]
+    close(loss(tensor(ROWS), fastnn.tensor(classes)), (picked * used).sum() / used.sum())
+    assert "weight" in dict(loss.named_buffers())
+    classes = np.array([0, 7, 2, 3, 1])
+    expected = 0.8 * -logs[np.arange(5), classes].mean() - 0.2 * logs.mean()
+    close(nn.CrossEntropyLoss(label_smoothing=0.2)(tensor(ROWS), fastnn.tensor(classes)), expected)
+
+
+def test_loss_errors():
+    with pytest.raises(ValueError, match="reduction must be 'none', 'mean' or 'sum', got 'max'"):
+        nn.MSELoss(reduction="max")
+    with pytest.raises(ValueError, match="use reduction"):
+        nn.L1Loss(size_average=False)
+
+
+# --- all of them ---
+
+REPRS = [
+    (lambda: nn.Linear(3, 4, bias=False), "Linear(in_features=3, out_features=4, bias=False)"),
+    (lambda: nn.Flatten(), "Flatten(start_dim=1, end_dim=-1)"),
+    (lambda: nn.Conv2d(3, 8, 3), "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))"),
+    (
+        lambda: nn.Conv2d(4, 8, (3, 5), 2, 1, 2, 4, False),
+        "Conv2d(4, 8, kernel_size=(3, 5), stride=(2, 2), padding=(1, 1), dilation=(2, 2), "
+        "groups=4, bias=False)",
+    ),
+    (
+        lambda: nn.Conv2d(4, 8, 3, padding="same"),
+        "Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=same)",
+    ),
+    (
+        lambda: nn.MaxPool2d(2),
+        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
+    ),
+    (lambda: nn.AvgPool2d(3, 2), "AvgPool2d(kernel_size=3, stride=2, padding=0)"),
+    (lambda: nn.ReLU(inplace=True), "ReLU(inplace=True)"),
+    (lambda: nn.LeakyReLU(0.2, True), "LeakyReLU(negative_slope=0.2, inplace=True)"),
+    (lambda: nn.ELU(), "ELU(alpha=1.0)"),
+    (lambda: nn.PReLU(), "PReLU(num_parameters=1)"),
+    (lambda: nn.GELU(), "GELU(approximate='none')"),
+    (lambda: nn.Softplus(), "Softplus(beta=1.0, threshold=20.0)"),
+    (lambda: nn.Softmax(1), "Softmax(dim=1)"),
+    (
+        lambda: nn.BatchNorm2d(3),
+        "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+    ),
+    (lambda: nn.LayerNorm(3), "LayerNorm((3,), eps=1e-05, elementwise_affine=True)"),
+    (lambda: nn.Dropout(), "Dropout(p=0.5, inplace=False)"),
+    (lambda: nn.Embedding(10, 3, -1), "Embedding(10, 3, padding_idx=9)"),
+    (lambda: nn.LSTM(3, 4, batch_first=True), "LSTM(3, 4, batch_first=True)"),
+    (lambda: nn.CrossEntropyLoss(), "CrossEntropyLoss()"),
+]
+
+
+@pytest.mark.parametrize("make, text", REPRS, ids=lambda x: x if isinstance(x, str) else "")
+def test_reprs(make, text):
+    assert repr(make()) == text
+
+
+def test_functional_names_are_the_compiled_functions():
+    from fastnn.nn import functional as F
+
+    assert F.relu is fastnn.relu
+    assert F.conv2d is fastnn.conv2d
+    for name in F.__all__:
+        assert callable(getattr(F, name))
