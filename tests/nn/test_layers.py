@@ -436,9 +436,9 @@ REPRS = [
     (lambda: nn.Softmax(1), "Softmax(dim=1)"),
     (
         lambda: nn.BatchNorm2d(3),
-        "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+        "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)",
     ),
-    (lambda: nn.LayerNorm(3), "LayerNorm((3,), eps=1e-05, elementwise_affine=True)"),
+    (lambda: nn.LayerNorm(3), "LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=True)"),
     (lambda: nn.Dropout(), "Dropout(p=0.5, inplace=False)"),
     (lambda: nn.Embedding(10, 3, -1), "Embedding(10, 3, padding_idx=9)"),
     (lambda: nn.LSTM(3, 4, batch_first=True), "LSTM(3, 4, batch_first=True)"),
