@@ -1,5 +1,7 @@
 """fastnn: a deep-learning engine for the CPU."""
 
+from fastnn import data, nn, optim
+from fastnn._config import show_config
 from fastnn._core.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from fastnn._core.storage import empty_cache, memory_stats, reset_peak_memory_stats
 from fastnn._core.tensor import (
@@ -12,7 +14,6 @@ from fastnn._core.tensor import (
     uint8,
 )
 from fastnn._core.tensor import bool_ as bool
-from fastnn._config import show_config
 from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
 from fastnn.ops import OPS as _OPS

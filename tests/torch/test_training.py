@@ -19,7 +19,6 @@ def mlp(nn):
         nn.Tanh(),
         nn.Linear(32, 16),
         nn.GELU(),
-        nn.LayerNorm(16),
         nn.Linear(16, 10),
     )
 
@@ -27,7 +26,6 @@ def mlp(nn):
 def cnn(nn):
     return nn.Sequential(
         nn.Conv2d(1, 6, 3, padding=1),
-        nn.BatchNorm2d(6),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(6, 8, 3, padding="same", bias=False),
