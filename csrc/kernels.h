@@ -179,6 +179,25 @@ typedef struct {
     void (*loss_each[LOSS_KINDS])(const void *x, const void *t, long n, double p, void *y);
     void (*loss_backward[LOSS_KINDS])(const void *x, const void *t, long n, double p, const void *dy,
                                       long dy_step, double scale, void *dx);
+    /* norm.h: columns of x [rows, n] */
+    void (*norm_stats)(const void *x, long rows, long n, void *mean, void *m2);
+    void (*norm_merge)(const void *parts, long stride, long offset, long rows, long chunk, long n,
+                       double *mean, double *var);
+    void (*norm_total)(const void *parts, long chunks, long stride, long n, double *total);
+    void (*norm_apply)(const void *x, const void *mean, const void *scale, const void *shift,
+                       void *y, long rows, long n);
+    void (*norm_sums)(const void *dy, const void *x, const void *mean, long rows, long n, void *sum,
+                      void *dot);
+    void (*norm_back)(const void *dy, const void *x, const void *mean, const void *scale,
+                      const void *offset, const void *slope, void *dx, long rows, long n);
+    /* its rows; weight and bias may be NULL */
+    void (*norm_rows)(const void *x, const void *weight, const void *bias, double eps, void *y,
+                      void *mean, void *rstd, long rows, long n);
+    void (*norm_rows_back)(const void *dy, const void *x, const void *mean, const void *rstd,
+                           const void *weight, void *dx, long rows, long n);
+    void (*norm_rows_sums)(const void *dy, const void *x, const void *mean, const void *rstd,
+                           long rows, long n, void *sum, void *dot);
+
     /* pool.h: row oh of y from the rows at x; of dx, the rows of window oh or the row h */
     void (*pool_max)(const pool_args *, const void *x, long oh, void *y, void *taps);
     void (*pool_avg)(const pool_args *, const void *x, long oh, void *y);

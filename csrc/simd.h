@@ -134,4 +134,13 @@ INLINE real v_sum(vec x)
     return v_first(x);
 }
 
+/* n numbers by vectors: BLOCK(nv, left) for the `left` numbers from c on, in nv vectors */
+#define V_BLOCKS(n, BLOCK)                                       \
+    do {                                                         \
+        long c = 0;                                              \
+        for (; c + 4 * VL <= (n); c += 4 * VL) BLOCK(4, 4 * VL); \
+        for (; c + VL <= (n); c += VL) BLOCK(1, VL);             \
+        if (c < (n)) BLOCK(1, (n) - c);                          \
+    } while (0)
+
 #endif

@@ -19,6 +19,7 @@
 #include "kernels/loss.h"
 #include "kernels/pool.h"
 #include "kernels/rnn.h"
+#include "kernels/norm.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -39,4 +40,5 @@ const fastnn_kernels TABLE = {
     LOSS_ROWS
     POOL_ROWS
     RNN_ROWS
+    NORM_ROWS
 };

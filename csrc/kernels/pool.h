@@ -10,15 +10,6 @@
  * window; _gather sums for each pixel, in rising order, the windows it lies in.
  * Called by _kernels/pool.pyx. */
 
-/* BLOCK(nv, n): n channels from c on, in nv vectors */
-#define POOL_BLOCKS(C, BLOCK)                                    \
-    do {                                                         \
-        long c = 0;                                              \
-        for (; c + 4 * VL <= (C); c += 4 * VL) BLOCK(4, 4 * VL); \
-        for (; c + VL <= (C); c += VL) BLOCK(1, VL);             \
-        if (c < (C)) BLOCK(1, (C) - c);                          \
-    } while (0)
-
 INLINE veci pool_taps_load(const void *taps, long at, long n, const int bytes)
 {
     return bytes == 1 ? i_load_u8((const uint8_t *)taps + at, n)
@@ -72,8 +63,8 @@ INLINE void pool_max_row(const pool_args *p, const real *x, long oh, real *y, vo
     pool_max_block(from + c, x_row, x_col, 2, 2, 2, y, taps, at + c, bytes, nv, n)
 #define POOL_ANY(nv, n) \
     pool_max_block(from + c, x_row, x_col, rows, cols, p->tap_row, y, taps, at + c, bytes, nv, n)
-        if (rows == 2 && cols == 2 && p->tap_row == 2) POOL_BLOCKS(C, POOL_2X2);
-        else POOL_BLOCKS(C, POOL_ANY);
+        if (rows == 2 && cols == 2 && p->tap_row == 2) V_BLOCKS(C, POOL_2X2);
+        else V_BLOCKS(C, POOL_ANY);
 #undef POOL_2X2
 #undef POOL_ANY
     }
@@ -114,7 +105,7 @@ static void pool_avg(const pool_args *p, const void *x_, long oh, void *y_)
         const vec share = v_set1((real)(p->h.share[oh] * p->w.share[ow]));
 #define POOL_AVG(nv, n) \
     pool_avg_block(x + c, C * p->w.size, C, rows, cols, share, y + c, nv, n)
-        POOL_BLOCKS(C, POOL_AVG);
+        V_BLOCKS(C, POOL_AVG);
 #undef POOL_AVG
     }
 }
@@ -157,8 +148,8 @@ INLINE void pool_spread(const pool_args *p, const void *taps, const real *dy, lo
 #define POOL_ANY(nv, n) \
     pool_spread_block(dy, taps, at + c, share, rows, cols, p->tap_row, to + c, x_row, C, bytes, \
                       nv, n)
-        if (rows == 2 && cols == 2 && p->tap_row == 2) POOL_BLOCKS(C, POOL_2X2);
-        else POOL_BLOCKS(C, POOL_ANY);
+        if (rows == 2 && cols == 2 && p->tap_row == 2) V_BLOCKS(C, POOL_2X2);
+        else V_BLOCKS(C, POOL_ANY);
 #undef POOL_2X2
 #undef POOL_ANY
     }
@@ -224,7 +215,7 @@ INLINE void pool_gather(const pool_args *p, const void *taps, const real *dy, lo
     for (long w = 0; w < p->w.size; w++) {
         real *to = dx + w * C;
 #define POOL_GATHER(nv, n) pool_gather_block(p, dy, taps, h, w, c, to + c, bytes, nv, n)
-        POOL_BLOCKS(C, POOL_GATHER);
+        V_BLOCKS(C, POOL_GATHER);
 #undef POOL_GATHER
     }
 }

@@ -142,6 +142,24 @@ cdef extern from "kernels.h" nogil:
                                double scale, const void* x, void* y) noexcept nogil
         void (*random_integers)(const random_stream* s, long first, long n, int64_t low,
                                 uint64_t range_, int64_t* y) noexcept nogil
+        void (*norm_stats)(const void* x, long rows, long n, void* mean, void* m2) noexcept nogil
+        void (*norm_merge)(const void* parts, long stride, long offset, long rows, long chunk,
+                           long n, double* mean, double* var) noexcept nogil
+        void (*norm_total)(const void* parts, long chunks, long stride, long n,
+                           double* total) noexcept nogil
+        void (*norm_apply)(const void* x, const void* mean, const void* scale, const void* shift,
+                           void* y, long rows, long n) noexcept nogil
+        void (*norm_sums)(const void* dy, const void* x, const void* mean, long rows, long n,
+                          void* sum, void* dot) noexcept nogil
+        void (*norm_back)(const void* dy, const void* x, const void* mean, const void* scale,
+                          const void* offset, const void* slope, void* dx, long rows,
+                          long n) noexcept nogil
+        void (*norm_rows)(const void* x, const void* weight, const void* bias, double eps, void* y,
+                          void* mean, void* rstd, long rows, long n) noexcept nogil
+        void (*norm_rows_back)(const void* dy, const void* x, const void* mean, const void* rstd,
+                               const void* weight, void* dx, long rows, long n) noexcept nogil
+        void (*norm_rows_sums)(const void* dy, const void* x, const void* mean, const void* rstd,
+                               long rows, long n, void* sum, void* dot) noexcept nogil
         void (*pool_max)(const pool_args* p, const void* x, long oh, void* y, void* taps) noexcept nogil
         void (*pool_avg)(const pool_args* p, const void* x, long oh, void* y) noexcept nogil
         pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather

@@ -21,6 +21,8 @@ FAMILIES = (
     "random",
     "pool",
     "rnn",
+    "norm",
+    "embedding",
 )
 
 OPS = {}

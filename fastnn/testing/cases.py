@@ -405,3 +405,27 @@ def lstm(rng):
     yield (x, None, None, w_ih, w_hh), {}
     yield (x, None, None, w_ih, w_hh, b_ih), {}
     yield arguments((2, 0, 3), (0, 4), 4), {}
+
+
+@cases
+def batch_norm(rng):
+    for shape in [(7, 5), (300, 17), (4, 70, 6), (2, 3, 5, 4), (8, 20, 9, 9)]:
+        C = shape[1]
+        yield (rng.standard_normal(shape), None, None, None, None, True), {}
+        weight, bias = rng.uniform(0.5, 2, C), rng.standard_normal(C)
+        yield (3 + rng.standard_normal(shape), None, None, weight, bias, True), {"eps": 1e-3}
+
+
+@cases
+def layer_norm(rng):
+    for shape, inner in [((5, 7), 7), ((300, 70), (70,)), ((2, 3, 40, 5), (40, 5)), ((0, 4), 4)]:
+        yield (3 + rng.standard_normal(shape), inner), {}
+        weight, bias = rng.uniform(0.5, 2, inner), rng.standard_normal(inner)
+        yield (rng.standard_normal(shape), inner, weight, bias), {"eps": 1e-3}
+
+
+@cases
+def embedding(rng):
+    for shape, rows, columns in [((), 3, 4), ((7,), 5, 1), ((3, 4), 2, 33), ((0, 2), 3, 5)]:
+        yield (np.asarray(rng.integers(0, rows, shape)), rng.standard_normal((rows, columns))), {}
+    yield (rng.integers(0, 50, 4000).astype(np.int32), rng.standard_normal((50, 16))), {}
