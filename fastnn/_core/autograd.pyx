@@ -112,11 +112,11 @@ cdef class Node:
                 free_later.pop()
 
     def __repr__(self):
-        return f"<{self.label.decode()} backward>"
+        return f"<{self.name()}>"
 
-    @property
     def name(self):
-        return self.label.decode()
+        """MulBackward, LogSoftmaxBackward, ..."""
+        return "".join([word.capitalize() for word in self.label.decode().split("_")]) + "Backward"
 
 
 cdef void release(Node node) noexcept:

@@ -1,16 +1,11 @@
 # Tensor, and what operations need to make and check tensors.
 
+from fastnn._core.dtype cimport DType, dtype_code, dtype_of
 from fastnn._core.storage cimport Storage
 from fastnn._kernels.runtime cimport BOOL, UINT8, INT32, INT64, FLOAT32, FLOAT64, itemsize
 
 cdef enum:
     MAX_NDIM = 8
-
-cdef class DType:
-    cdef readonly str name
-    cdef readonly int code
-    cdef readonly long itemsize
-    cdef readonly bint is_floating_point
 
 cdef class Tensor:
     cdef Storage storage
@@ -36,7 +31,6 @@ cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
                      const Py_ssize_t* strides, char* data)
 cdef Tensor alias(Tensor x)                      # the same memory, outside the graph
 cdef Tensor shape_only(Tensor x)                 # what a node keeps that needs no values of x
-cdef void row_major(int ndim, const Py_ssize_t* shape, Py_ssize_t* strides) noexcept
 cdef Tensor contiguous(Tensor x)                 # x itself or a contiguous copy
 cdef Tensor channels_last(Tensor x)              # 4-D: x itself or a channels-last copy
 cdef Tensor cast(Tensor x, int dtype)            # x itself or a converted copy
@@ -44,7 +38,6 @@ cdef int copy_into(Tensor dst, Tensor src) except -1   # same shape; any strides
 cdef bint is_contiguous(Tensor x) noexcept
 cdef bint is_channels_last(Tensor x) noexcept    # 4-D, and N H W C in memory without gaps
 cdef bint is_dense(Tensor x) noexcept            # some order of the dimensions has no gaps
-cdef bint same_shape(Tensor x, Tensor y) noexcept
 
 # --- checks, all with the offending values in the message ---
 cdef Tensor as_tensor(object x, str what)        # TypeError unless a Tensor
@@ -54,8 +47,6 @@ cdef int check_same_dtype(Tensor x, Tensor like, str what) except -1
 cdef int check_writable(Tensor x) except -1
 cdef int normal_dim(object dim, int ndim) except -1    # IndexError; -ndim..ndim-1 -> 0..ndim-1
 cdef int parse_shape(object shape, Py_ssize_t* out) except -1   # ndim; sizes checked for overflow
-cdef int dtype_code(object dtype) except -1
-cdef DType dtype_of(int code)
 
 # --- operators, filled in by ops ---
 ctypedef object (*binary_operator)(object, object)
@@ -80,3 +71,20 @@ cdef struct HotOperators:
     ternary_operator setitem
 
 cdef HotOperators* hot_operators() noexcept
+
+# --- shapes ---
+cdef inline bint same_shape(Tensor x, Tensor y) noexcept:
+    cdef int d
+    if x.ndim_ != y.ndim_:
+        return False
+    for d in range(x.ndim_):
+        if x.shape_[d] != y.shape_[d]:
+            return False
+    return True
+
+cdef inline void row_major(int ndim, const Py_ssize_t* shape, Py_ssize_t* strides) noexcept:
+    cdef Py_ssize_t step = 1
+    cdef int d
+    for d in range(ndim - 1, -1, -1):
+        strides[d] = step
+        step *= shape[d]

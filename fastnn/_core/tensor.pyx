@@ -14,6 +14,10 @@ from libc.string cimport memset
 from fastnn._core.storage cimport Storage, new_storage
 from fastnn._kernels.copy cimport copy_strided
 
+from fastnn._core.dtype import bool_, float32, float64, int32, int64, uint8
+
+globals()["DType"] = DType       # a class that is cimported is no attribute of the module by itself
+
 cdef extern from "Python.h":
     void PyType_Modified(type cls)
 
@@ -27,61 +31,8 @@ cdef extern from *:
     """
     object type_dictionary(type cls)
 
-
-# --- dtypes -------------------------------------------------------------------
-
-@cython.final
-cdef class DType:
-    """The type of a tensor's elements: fastnn.float32 and its siblings."""
-
-    def __repr__(self):
-        return f"fastnn.{self.name}"
-
-    def __reduce__(self):
-        return dtype_named, (self.name,)
-
-
-cdef DType make_dtype(str name, int code):
-    cdef DType dtype = DType.__new__(DType)
-    dtype.name = name
-    dtype.code = code
-    dtype.itemsize = itemsize(code)
-    dtype.is_floating_point = code >= FLOAT32
-    return dtype
-
-
-bool_ = make_dtype("bool", BOOL)
-uint8 = make_dtype("uint8", UINT8)
-int32 = make_dtype("int32", INT32)
-int64 = make_dtype("int64", INT64)
-float32 = make_dtype("float32", FLOAT32)
-float64 = make_dtype("float64", FLOAT64)
-cdef tuple dtypes = (bool_, uint8, int32, int64, float32, float64)
 ctypedef const char* c_string
-cdef c_string[6] formats = [b"?", b"B", b"i", b"q", b"f", b"d"]
-
-
-def dtype_named(name):
-    for dtype in dtypes:
-        if dtype.name == name:
-            return dtype
-    raise ValueError(f"unknown dtype {name!r}")
-
-
-cdef DType dtype_of(int code):
-    return <DType>dtypes[code]
-
-
-cdef int dtype_code(object dtype) except -1:
-    if isinstance(dtype, DType):
-        return (<DType>dtype).code
-    if dtype is float:
-        return FLOAT32
-    if dtype is int:
-        return INT64
-    if dtype is bool:
-        return BOOL
-    raise TypeError(f"dtype must be a fastnn dtype such as fastnn.float32, got {dtype!r}")
+cdef c_string[6] formats = [b"?", b"B", b"i", b"q", b"f", b"d"]      # of the buffer protocol
 
 
 # --- layout -------------------------------------------------------------------
@@ -131,16 +82,6 @@ cdef bint is_dense(Tensor x) noexcept:
             return False
         expected *= x.shape_[found]
         done |= 1u << found
-    return True
-
-
-cdef bint same_shape(Tensor x, Tensor y) noexcept:
-    cdef int d
-    if x.ndim_ != y.ndim_:
-        return False
-    for d in range(x.ndim_):
-        if x.shape_[d] != y.shape_[d]:
-            return False
     return True
 
 
@@ -239,14 +180,6 @@ cdef Tensor shape_only(Tensor x):
     for d in range(x.ndim_):
         y.shape_[d] = x.shape_[d]
     return y
-
-
-cdef void row_major(int ndim, const Py_ssize_t* shape, Py_ssize_t* strides) noexcept:
-    cdef Py_ssize_t step = 1
-    cdef int d
-    for d in range(ndim - 1, -1, -1):
-        strides[d] = step
-        step *= shape[d]
 
 
 cdef int copy_into(Tensor dst, Tensor src) except -1:
