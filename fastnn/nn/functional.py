@@ -12,6 +12,7 @@ from fastnn.ops.activation import (
     tanh,
 )
 from fastnn.ops.conv import conv2d
+from fastnn.ops.embedding import embedding
 from fastnn.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
