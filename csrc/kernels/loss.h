@@ -49,8 +49,10 @@ INLINE double loss_sum(const int kind, const real *x, const real *t, long n, dou
     long j = 0;
     for (long end = at_most(n, LOSS_BLOCK); j < n; end = at_most(end + LOSS_BLOCK, n)) {
         for (; j + 4 * VL <= end; j += 4 * VL)
-            UNROLL for (int k = 0; k < 4; k++)
-                acc[k] = acc[k] + loss_value(kind, v_load(x + j + k * VL), v_load(t + j + k * VL), p);
+            UNROLL for (int k = 0; k < 4; k++) {
+                long at = j + k * VL;
+                acc[k] = acc[k] + loss_value(kind, v_load(x + at), v_load(t + at), p);
+            }
         for (; j < end; j += VL) {
             vec v = loss_value(kind, v_load_n(x + j, end - j), v_load_n(t + j, end - j), p);
             mask inside = v_lt(v_load(reduce_lane), v_set1((real)at_most(end - j, VL)));
@@ -65,8 +67,10 @@ INLINE double loss_sum(const int kind, const real *x, const real *t, long n, dou
 INLINE void loss_each(const int kind, const real *x, const real *t, long n, double p_, real *y)
 {
     const vec p = v_set1((real)p_);
-    for (long j = 0; j < n; j += VL)
-        v_store_n(y + j, loss_value(kind, v_load_n(x + j, n - j), v_load_n(t + j, n - j), p), n - j);
+    for (long j = 0; j < n; j += VL) {
+        vec v = loss_value(kind, v_load_n(x + j, n - j), v_load_n(t + j, n - j), p);
+        v_store_n(y + j, v, n - j);
+    }
 }
 
 /* dx = slope * dy * scale; dy_step 0: one dy for all */

@@ -44,7 +44,8 @@ INLINE vec reduce_join(const int kind, vec a, vec b)
 INLINE vec reduce_tail(const int kind, const real *x, long n, vec shift)
 {
     mask inside = v_lt(v_load(reduce_lane), v_set1((real)n));
-    return v_select(inside, reduce_take(kind, v_load_n(x, n), shift), v_set1(reduce_identity(kind)));
+    vec v = reduce_take(kind, v_load_n(x, n), shift);
+    return v_select(inside, v, v_set1(reduce_identity(kind)));
 }
 
 /* n >= 1 numbers, at most REDUCE_BLOCK, to one vector */
@@ -57,8 +58,10 @@ INLINE vec reduce_block(const int kind, const real *x, long n, vec shift)
     if (n >= 8 * VL) {
         UNROLL for (int k = 1; k < 8; k++) acc[k] = reduce_take(kind, v_load(x + k * VL), shift);
         for (j = 8 * VL; j + 8 * VL <= n; j += 8 * VL)
-            UNROLL for (int k = 0; k < 8; k++)
-                acc[k] = reduce_join(kind, acc[k], reduce_take(kind, v_load(x + j + k * VL), shift));
+            UNROLL for (int k = 0; k < 8; k++) {
+                vec v = reduce_take(kind, v_load(x + j + k * VL), shift);
+                acc[k] = reduce_join(kind, acc[k], v);
+            }
         UNROLL for (int half = 4; half > 0; half /= 2)
             UNROLL for (int k = 0; k < half; k++) acc[k] = reduce_join(kind, acc[k], acc[k + half]);
     }

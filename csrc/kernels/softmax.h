@@ -127,14 +127,16 @@ static void log_softmax_backward_rows(const void *dy_, const void *y_, long rows
     real *dx = dx_;
     for (long i = 0; i < rows; i++, dy += n, y += n, dx += n) {
         vec sum = v_set1(softmax_dot(dy, 0, n));
-        for (long j = 0; j < n; j += VL)
-            v_store_n(dx + j, v_fnma(softmax_exp(v_load_n(y + j, n - j)), sum, v_load_n(dy + j, n - j)), n - j);
+        for (long j = 0; j < n; j += VL) {
+            vec p = softmax_exp(v_load_n(y + j, n - j));
+            v_store_n(dx + j, v_fnma(p, sum, v_load_n(dy + j, n - j)), n - j);
+        }
     }
 }
 
 /* dx = dy exp(x - y), one dy and one y for each row */
-static void logsumexp_backward_rows(const void *dy_, const void *y_, const void *x_, long rows, long n,
-                                    void *dx_)
+static void logsumexp_backward_rows(const void *dy_, const void *y_, const void *x_, long rows,
+                                    long n, void *dx_)
 {
     const real *dy = dy_, *y = y_, *x = x_;
     real *dx = dx_;
@@ -159,7 +161,8 @@ INLINE real cross_entropy_row(const cross_entropy_args *t, const real *x, long t
 {
     const long n = t->n;
     const real *weight = t->weight;
-    const real c = (real)(t->smoothing / n), b = (real)(1 - t->smoothing) * (weight ? weight[target] : 1);
+    const real c = (real)(t->smoothing / n);
+    const real b = (real)(1 - t->smoothing) * (weight ? weight[target] : 1);
     const real a = b + c * (real)t->weight_sum;
     const real max = softmax_max(x, n);
     const real sum = dx ? softmax_sum(1, x, n, max, dx) : softmax_sum(0, x, n, max, 0);

@@ -29,7 +29,8 @@ cdef void arg_reduce_strided(bint smallest, int dtype, const Reduction* r, const
                              int64_t* index, char* value) noexcept nogil
 
 # bool, uint8, int32 and int64: exact, in int64; sums, products, max and min
-cdef void reduce_integers(int kind, int dtype, const Reduction* r, const char* x, int64_t* y) noexcept nogil
+cdef void reduce_integers(int kind, int dtype, const Reduction* r, const char* x,
+                          int64_t* y) noexcept nogil
 cdef void arg_reduce_integers(bint smallest, int dtype, const Reduction* r, const char* x,
                               int64_t* index, int64_t* value) noexcept nogil
 
@@ -42,6 +43,7 @@ cdef void column_sum(int dtype, long rows, long row_step, long cols,
 cdef void scatter_selected(int dtype, long outer, long length, long cols,
                            const int64_t* index, const char* dy, char* dx) noexcept nogil
 
-# dx = dy times the product of all other x along length; x, dx (outer, length, cols), dy (outer, cols)
+# dx = dy times the product of all other x along length; x, dx (outer, length, cols),
+# dy (outer, cols)
 cdef void product_backward(int dtype, long outer, long length, long cols,
                            const char* x, const char* dy, char* dx) noexcept nogil

@@ -166,17 +166,17 @@ cdef void arg_task(void* context, long item, int thread) noexcept nogil:
     cdef long size = itemsize(t.dtype)
     cdef long first = item % t.blocks * t.block
     cdef long outer = item // t.blocks
-    cdef long output
+    cdef long output = outer * (t.rows if r.cols == 1 else r.cols) + first
+    cdef int64_t* index = t.index + output
+    cdef char* value = t.y + output * size
     if r.cols == 1:
-        output = outer * t.rows + first
         kernels(t.dtype).arg_rows[t.smallest](
             t.x + (outer_offset(r, outer, r.ndim - 1) + first * t.row_step) * size,
-            min(t.block, t.rows - first), t.row_step, r.length, t.index + output, t.y + output * size)
+            min(t.block, t.rows - first), t.row_step, r.length, index, value)
     else:
-        output = outer * r.cols + first
         kernels(t.dtype).arg_columns[t.smallest](
             t.x + (outer_offset(r, outer, r.ndim) + first) * size,
-            r.length, r.length_step, min(t.block, r.cols - first), t.index + output, t.y + output * size)
+            r.length, r.length_step, min(t.block, r.cols - first), index, value)
 
 
 cdef void arg_reduce_strided(bint smallest, int dtype, const Reduction* r, const char* x,
@@ -205,7 +205,8 @@ ctypedef fused floating:
     double
 
 
-cdef void other_factors(const floating* x, long length, long step, floating dy, floating* dx) noexcept nogil:
+cdef void other_factors(const floating* x, long length, long step, floating dy,
+                        floating* dx) noexcept nogil:
     """dx[i] = dy * (x[0] ... x[i - 1]) * (x[i + 1] ... ), exact where factors are 0."""
     cdef floating product = dy
     cdef long i
@@ -224,9 +225,11 @@ cdef void product_backward(int dtype, long outer, long length, long cols,
     for k in range(outer * cols):
         at = k // cols * length * cols + k % cols
         if dtype == FLOAT64:
-            other_factors(<const double*>x + at, length, cols, (<const double*>dy)[k], <double*>dx + at)
+            other_factors(<const double*>x + at, length, cols, (<const double*>dy)[k],
+                          <double*>dx + at)
         else:
-            other_factors(<const float*>x + at, length, cols, (<const float*>dy)[k], <float*>dx + at)
+            other_factors(<const float*>x + at, length, cols, (<const float*>dy)[k],
+                          <float*>dx + at)
 
 
 # --- integers -----------------------------------------------------------------
@@ -277,7 +280,8 @@ cdef void integer_args(const integer* x, bint smallest, long rows, long row_step
                 index[j], value[j] = i, v
 
 
-cdef void reduce_integers(int kind, int dtype, const Reduction* r, const char* x, int64_t* y) noexcept nogil:
+cdef void reduce_integers(int kind, int dtype, const Reduction* r, const char* x,
+                          int64_t* y) noexcept nogil:
     cdef long outer, at
     for outer in range(reduction_outputs(r) // r.cols):
         at = outer_offset(r, outer, r.ndim)
@@ -296,9 +300,11 @@ cdef void arg_reduce_integers(bint smallest, int dtype, const Reduction* r, cons
     for outer in range(reduction_outputs(r) // r.cols):
         at = outer_offset(r, outer, r.ndim)
         if dtype == INT64:
-            integer_args(<const int64_t*>x + at, smallest, r.length, r.length_step, r.cols, index, value)
+            integer_args(<const int64_t*>x + at, smallest, r.length, r.length_step, r.cols,
+                         index, value)
         elif dtype == INT32:
-            integer_args(<const int32_t*>x + at, smallest, r.length, r.length_step, r.cols, index, value)
+            integer_args(<const int32_t*>x + at, smallest, r.length, r.length_step, r.cols,
+                         index, value)
         else:
             integer_args(<const unsigned char*>x + at, smallest, r.length, r.length_step, r.cols,
                          index, value)

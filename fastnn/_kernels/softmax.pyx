@@ -63,7 +63,8 @@ cdef void rows_task(void* context, long item, int thread) noexcept nogil:
     elif t.op == LOG_SOFTMAX_BACKWARD:
         kernels(t.dtype).log_softmax_backward(t.dy + whole, t.y + whole, rows, t.n, t.out + whole)
     else:
-        kernels(t.dtype).logsumexp_backward(t.dy + one, t.y + one, t.x + whole, rows, t.n, t.out + whole)
+        kernels(t.dtype).logsumexp_backward(t.dy + one, t.y + one, t.x + whole, rows, t.n,
+                                            t.out + whole)
 
 
 cdef void softmax_forward(RowOperation op, int dtype, long rows, long n,
@@ -190,9 +191,11 @@ cdef void scale_rows_task(void* context, long item, int thread) noexcept nogil:
     for i in range(item * t.block, min((item + 1) * t.block, t.rows)):
         at = i * t.n
         if t.dtype == FLOAT64:
-            scale_row(<const double*>t.x + at, (<const double*>t.dy)[i * t.dy_step], t.n, <double*>t.out + at)
+            scale_row(<const double*>t.x + at, (<const double*>t.dy)[i * t.dy_step], t.n,
+                      <double*>t.out + at)
         else:
-            scale_row(<const float*>t.x + at, (<const float*>t.dy)[i * t.dy_step], t.n, <float*>t.out + at)
+            scale_row(<const float*>t.x + at, (<const float*>t.dy)[i * t.dy_step], t.n,
+                      <float*>t.out + at)
 
 
 cdef void scale_rows(int dtype, long rows, long n, const char* slope, const char* dy, long dy_step,

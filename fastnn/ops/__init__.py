@@ -15,6 +15,7 @@ FAMILIES = (
     "matmul",
     "conv",
     "reduce",
+    "deviation",
     "extreme",
     "softmax",
     "loss",

@@ -30,13 +30,15 @@ ValuesIndices = namedtuple("ValuesIndices", ["values", "indices"])
 
 cdef int check_not_empty(Tensor x, unsigned int mask, str what) except -1:
     if reduced_size(x, mask) == 0:
-        raise ValueError(f"{what}() of no elements has no value: the input has shape {shape_text(x)}")
+        raise ValueError(f"{what}() of no elements has no value: the input has shape "
+                         f"{shape_text(x)}")
     return 0
 
 
 # --- over any dimensions ------------------------------------------------------
 
-cdef Tensor extreme(int kind, Tensor x, unsigned int mask, bint keepdim, str what, const char* label):
+cdef Tensor extreme(int kind, Tensor x, unsigned int mask, bint keepdim, str what,
+                    const char* label):
     cdef Tensor y
     cdef Node node
     check_not_empty(x, mask, what)
@@ -118,7 +120,8 @@ cdef int select_backward(Node node, Tensor dy) except -1:
         dx = new_tensor(like.dtype_, like.ndim_, like.shape_)
         dy = contiguous(dy)
         with nogil:
-            scatter_selected(like.dtype_, outer, length, cols, <int64_t*>indices.ptr, dy.ptr, dx.ptr)
+            scatter_selected(like.dtype_, outer, length, cols, <int64_t*>indices.ptr,
+                             dy.ptr, dx.ptr)
         give(node.input0, dx)
     return 0
 

@@ -5,7 +5,9 @@ broadcasts them with a warning, and here that is an error. Weights are multiplie
 as operations of their own.
 """
 
-from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1
+from fastnn._core.autograd cimport (
+    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+)
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
     FLOAT64, Tensor, as_tensor, check_float, check_same_dtype, copy_into, hot_operators, is_dense,
@@ -134,7 +136,8 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
         raise ValueError(f"the beta of smooth_l1_loss() must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
-    loss = elementwise_loss(LOSS_HUBER, input, target, reduction_of(reduction), beta, "smooth_l1_loss")
+    loss = elementwise_loss(LOSS_HUBER, input, target, reduction_of(reduction), beta,
+                            "smooth_l1_loss")
     return loss if beta == 1 else loss / beta
 
 
@@ -169,11 +172,13 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
         low = number_of(reduce_dims(REDUCE_MIN, x, every, False))
         high = number_of(reduce_dims(REDUCE_MAX, x, every, False))
         if not (low >= 0 and high <= 1):
-            raise ValueError("the input of binary_cross_entropy() must lie from 0 to 1, it reaches from "
-                             f"{low} to {high}; for scores use binary_cross_entropy_with_logits()")
+            raise ValueError("the input of binary_cross_entropy() must lie from 0 to 1, it reaches "
+                             f"from {low} to {high}; for scores use "
+                             "binary_cross_entropy_with_logits()")
     if weight is None:
         return elementwise_loss(LOSS_BCE, input, target, how, 0, "binary_cross_entropy")
-    return reduced(elementwise_loss(LOSS_BCE, input, target, NONE, 0, "binary_cross_entropy") * weight, how)
+    losses = elementwise_loss(LOSS_BCE, input, target, NONE, 0, "binary_cross_entropy")
+    return reduced(losses * weight, how)
 
 
 OPS = [

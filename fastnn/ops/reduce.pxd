@@ -7,7 +7,8 @@ from fastnn._kernels.reduce cimport Reduction
 # one of REDUCE_SUM, _MAX, _MIN, _PROD over float32 or float64, outside the graph
 cdef Tensor reduce_dims(int kind, Tensor x, unsigned int mask, bint keepdim)
 
-# the gradient of broadcasting: dy summed over what `shape` was broadcast along; dy itself if nothing
+# the gradient of broadcasting: dy summed over what `shape` was broadcast along (dy itself if
+# over nothing)
 cdef Tensor sum_to_shape(Tensor dy, int ndim, const Py_ssize_t* shape)
 
 # dimensions as given by the user: None and () mean all
@@ -31,5 +32,7 @@ cdef Tensor finish(Tensor y, unsigned int mask, bint keepdim)
 cdef Py_ssize_t reduced_size(Tensor x, unsigned int mask) noexcept
 cdef Tensor with_reduced_dims(Tensor y, Tensor like, unsigned int mask)
 cdef Tensor shape_only(Tensor x)
-cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y, unsigned int mask)
+cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y,
+                        unsigned int mask)
+cdef Tensor divided(Tensor y, double divisor)               # y / divisor, row-major
 cdef void split_at(Tensor x, int dim, long* outer, long* length, long* cols) noexcept

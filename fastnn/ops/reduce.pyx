@@ -1,24 +1,23 @@
-"""Sums, means, extremes and their positions, variances and norms over any dimensions.
+"""Reductions over any dimensions: how they are planned and run; sums, means, products, truth.
 
 Dimensions are sorted by stride and merged. Where the reduced ones form one group and
 the innermost step is 1 the kernels work on the tensor as it lies in memory, channels
 last or not; several groups are reduced one after the other; all else is copied first.
 """
 
-from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 
 from fastnn._core.autograd cimport (
-    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, saved0,
 )
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, alias, as_tensor, cast, check_float, contiguous,
-    copy_into, dtype_code, dtype_of, hot_operators, new_tensor, new_view, normal_dim,
+    BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, as_tensor, cast, check_float, contiguous,
+    copy_into, dtype_code, new_tensor, new_view, normal_dim,
 )
 from fastnn._kernels.reduce cimport (
-    REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_SUM, Reduction, product_backward,
-    reduce_integers, reduce_scratch_bytes, reduce_strided,
+    REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM, Reduction, product_backward, reduce_integers,
+    reduce_scratch_bytes, reduce_strided,
 )
 from fastnn.ops.registry import op
 
@@ -282,7 +281,8 @@ cdef Tensor shape_only(Tensor x):
     return y
 
 
-cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y, unsigned int mask):
+cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y,
+                        unsigned int mask):
     cdef Node node = new_node(backward, label)
     node.input0 = edge(x)
     node.i[0] = mask
@@ -348,132 +348,6 @@ cdef int mean_backward(Node node, Tensor dy) except -1:
     if node.input0 is not None:
         dy = divided(dy, <double>reduced_size(like, mask))
         give(node.input0, spread(cast(dy, like.dtype_), like, mask))
-    return 0
-
-
-# --- variance and norm --------------------------------------------------------
-
-cdef int take_roots(Tensor y) except -1:
-    cdef Py_ssize_t i
-    for i in range(y.size_):
-        if y.dtype_ == FLOAT64:
-            (<double*>y.ptr)[i] = sqrt((<double*>y.ptr)[i])
-        else:
-            (<float*>y.ptr)[i] = <float>sqrt((<float*>y.ptr)[i])
-    return 0
-
-
-cdef int check_correction(object unbiased, object correction, double* degrees) except -1:
-    """What is taken off the number of values: 1 by default."""
-    if unbiased is not None and correction is not None:
-        raise ValueError("give unbiased or correction, not both")
-    if correction is not None:
-        degrees[0] = correction
-    else:
-        degrees[0] = 0 if unbiased is not None and not unbiased else 1
-    return 0
-
-
-cdef Tensor deviation(object input, object dim, object unbiased, bint keepdim, object correction,
-                      bint root):
-    """Variance or standard deviation: squares about the mean, in two passes."""
-    cdef Tensor x = as_tensor(input, "input"), from_x, total, centre, y
-    cdef Plan p
-    cdef Node node
-    cdef unsigned int mask
-    cdef double degrees, n
-    if isinstance(dim, bool):          # var(input, unbiased)
-        unbiased, dim = dim, None
-    mask = parse_dims(dim, x.ndim_)
-    check_correction(unbiased, correction, &degrees)
-    check_float(x, "the input of var() and std()")
-    from_x = planned(x, mask, &p)
-    n = <double>reduced_size(x, mask)
-    total = run(REDUCE_SUM, from_x, mask, &p, None)
-    centre = new_result(from_x, mask, &p, x.dtype_)
-    copy_into(centre, divided(total, n))
-    y = run(REDUCE_SQUARES, from_x, mask, &p, centre)
-    degrees = n - degrees if n > degrees else 0
-    y = finish(divided(y, degrees), mask, keepdim)
-    if root:
-        take_roots(y)
-    if needs_graph(x):
-        node = new_reduction(std_backward if root else var_backward, "std" if root else "var",
-                             x, y, mask)
-        save0(node, x)
-        node.saved1 = centre
-        node.version1 = centre.storage.version
-        if root:
-            node.extra = alias(y)
-        node.p[0] = degrees
-    return y
-
-
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
-    """The variance over dim: squares about the mean over (number - correction), by default 1."""
-    return deviation(input, dim, unbiased, keepdim, correction, False)
-
-
-cdef int var_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node)
-    cdef object slope
-    if node.input0 is not None:
-        slope = hot_operators().mul(with_reduced_dims(dy, x, <unsigned int>node.i[0]), 2 / node.p[0])
-        give(node.input0, hot_operators().mul(hot_operators().sub(x, saved1(node)), slope))
-    return 0
-
-
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
-    """The standard deviation over dim: the square root of var()."""
-    return deviation(input, dim, unbiased, keepdim, correction, True)
-
-
-cdef int std_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node), slope
-    if node.input0 is not None:
-        slope = divided(quotient(dy, <Tensor>node.extra), node.p[0])
-        slope = with_reduced_dims(slope, x, <unsigned int>node.i[0])
-        give(node.input0, hot_operators().mul(hot_operators().sub(x, saved1(node)), slope))
-    return 0
-
-
-cdef Tensor quotient(Tensor dy, Tensor y):
-    """dy / y, and 0 where y is 0: the slope of a square root, as PyTorch has it there."""
-    cdef Tensor q = divided(dy, 1)
-    cdef Py_ssize_t i
-    y = contiguous(y)
-    for i in range(q.size_):
-        if q.dtype_ == FLOAT64:
-            (<double*>q.ptr)[i] = (<double*>q.ptr)[i] / (<double*>y.ptr)[i] if (<double*>y.ptr)[i] else 0
-        else:
-            (<float*>q.ptr)[i] = (<float*>q.ptr)[i] / (<float*>y.ptr)[i] if (<float*>y.ptr)[i] else 0
-    return q
-
-
-def norm(input, p=2, dim=None, keepdim=False):
-    """The Euclidean norm over dim (None: of all elements); p must be 2 or "fro"."""
-    cdef Tensor x = as_tensor(input, "input"), from_x, y
-    cdef unsigned int mask = parse_dims(dim, x.ndim_)
-    cdef Plan plan
-    cdef Node node
-    if p != 2 and p != "fro":
-        raise ValueError(f"norm() knows p=2 and p='fro', got {p!r}")
-    check_float(x, "the input of norm()")
-    from_x = planned(x, mask, &plan)
-    y = finish(run(REDUCE_SQUARES, from_x, mask, &plan, None), mask, keepdim)
-    take_roots(y)
-    if needs_graph(x):
-        node = new_reduction(norm_backward, "norm", x, y, mask)
-        save0(node, x)
-        save1(node, alias(y))
-    return y
-
-
-cdef int norm_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node)
-    if node.input0 is not None:
-        dy = with_reduced_dims(quotient(dy, saved1(node)), x, <unsigned int>node.i[0])
-        give(node.input0, hot_operators().mul(x, dy))
     return 0
 
 
@@ -545,9 +419,6 @@ def all(input, dim=None, keepdim=False):
 OPS = [
     op("sum", sum, method=True, cases="reduction"),
     op("mean", mean, method=True, cases="reduction"),
-    op("var", var, method=True, cases="deviation"),
-    op("std", std, method=True, cases="deviation"),
-    op("norm", norm, method=True, cases="norm"),
     op("prod", prod, method=True, cases="prod"),
     op("any", any, method=True, cases="truth", differentiable=False),
     op("all", all, method=True, cases="truth", differentiable=False),

@@ -12,7 +12,8 @@ from fastnn._core.autograd cimport (
 )
 from fastnn._core.tensor cimport (
     FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
-    check_same_dtype, contiguous, dtype_of, new_tensor, new_view, normal_dim, same_shape, shape_text,
+    check_same_dtype, contiguous, dtype_of, new_tensor, new_view, normal_dim, same_shape,
+    shape_text,
 )
 from fastnn._kernels.reduce cimport REDUCE_SUM
 from fastnn._kernels.runtime cimport cross_entropy_args
@@ -143,7 +144,8 @@ def log_softmax(input, dim=None):
 
 cdef int log_softmax_backward(Node node, Tensor dy) except -1:
     if node.input0 is not None:
-        give(node.input0, over_rows_backward(LOG_SOFTMAX_BACKWARD, dy, saved0(node), <int>node.i[0]))
+        give(node.input0, over_rows_backward(LOG_SOFTMAX_BACKWARD, dy, saved0(node),
+                                             <int>node.i[0]))
     return 0
 
 
@@ -209,21 +211,22 @@ cdef Tensor checked_target(Tensor x, object target, long long ignore_index, str 
     cdef bint fits
     cdef long classes, bad
     if x.ndim_ == 0:
-        raise ValueError(f"the input of {what}() must have shape (C,), (N, C) or (N, C, ...), got ()")
+        raise ValueError(f"the input of {what}() must have shape (C,) or (N, C, ...), got ()")
     if not UINT8 <= t.dtype_ <= INT64:
         raise TypeError(f"target must hold class indices in int64, got {dtype_of(t.dtype_).name}")
     fits = t.ndim_ == x.ndim_ - 1
     for d in range(t.ndim_):
         fits = fits and t.shape_[d] == x.shape_[d if d == 0 else d + 1]
     if not fits:
-        raise ValueError(f"target of shape {shape_text(t)} does not fit input of shape {shape_text(x)}: "
-                         "the input has one more dimension, the classes, in place 1 (place 0 if alone)")
+        raise ValueError(f"target of shape {shape_text(t)} does not fit input of shape "
+                         f"{shape_text(x)}: the input has one more dimension, the classes, "
+                         "in place 1 (place 0 if alone)")
     t = contiguous(cast(t, INT64))
     classes = x.shape_[1 if x.ndim_ > 1 else 0]
     bad = first_bad_target(<long long*>t.ptr, t.size_, classes, ignore_index)
     if bad >= 0:
-        raise IndexError(f"target {(<long long*>t.ptr)[bad]} (element {bad}) is not a class: there are "
-                         f"{classes}, and ignore_index is {ignore_index}")
+        raise IndexError(f"target {(<long long*>t.ptr)[bad]} (element {bad}) is not a class: there "
+                         f"are {classes}, and ignore_index is {ignore_index}")
     return t
 
 
@@ -235,7 +238,8 @@ cdef Tensor checked_weight(Tensor x, object weight, str what):
     w = as_tensor(weight, "weight")
     check_same_dtype(w, x, f"the input and the weight of {what}()")
     if w.ndim_ != 1 or w.shape_[0] != classes:
-        raise ValueError(f"weight must have shape ({classes},), one for each class, got {shape_text(w)}")
+        raise ValueError(f"weight must have shape ({classes},), one for each class, "
+                         f"got {shape_text(w)}")
     return contiguous(w)
 
 
@@ -389,7 +393,8 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     if w is not None:
         weights = w.ptr
     with nogil:
-        total = nll_forward(x.dtype_, count, n, rows.ptr, <long long*>t.ptr, ignored, weights, loss.ptr)
+        total = nll_forward(x.dtype_, count, n, rows.ptr, <long long*>t.ptr, ignored, weights,
+                            loss.ptr)
     if how == MEAN:
         share = 1 / total
     y = reduced_loss(loss, how, share)
@@ -418,7 +423,8 @@ cdef int nll_loss_backward(Node node, Tensor dy) except -1:
     dx = new_rows(like, dim)
     dy = contiguous(dy) if each else reduced_loss(contiguous(dy), MEAN, node.p[0])
     with nogil:
-        nll_backward(like.dtype_, count, n, <long long*>t.ptr, node.i[2], weights, dy.ptr, each, dx.ptr)
+        nll_backward(like.dtype_, count, n, <long long*>t.ptr, node.i[2], weights,
+                     dy.ptr, each, dx.ptr)
     give(node.input0, dx)
     return 0
 

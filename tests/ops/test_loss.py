@@ -54,7 +54,8 @@ def test_input_and_target_of_different_layouts(loss, reduction):
     x = rng.standard_normal((2, 5, 3, 4)).transpose(0, 3, 1, 2)
     t = rng.standard_normal((2, 4, 5, 6))[..., ::2]
     found = loss(from_numpy(x), from_numpy(t), reduction=reduction).numpy()
-    np.testing.assert_allclose(found, REFERENCES[loss.__name__](x, t, reduction=reduction), rtol=1e-12)
+    expected = REFERENCES[loss.__name__](x, t, reduction=reduction)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
     leaf = from_numpy(x).requires_grad_()
     dy = from_numpy(np.asarray(rng.standard_normal(found.shape)))
     loss(leaf, from_numpy(t), reduction=reduction).backward(dy)
@@ -116,7 +117,7 @@ def test_errors_name_what_is_wrong(loss):
 
 def test_more_errors():
     x = fastnn.tensor([0.5, 1.5])
-    with pytest.raises(ValueError, match="from 0.5 to 1.5|1.5"):
+    with pytest.raises(ValueError, match=r"from 0\.5 to 1\.5"):
         fastnn.binary_cross_entropy(x, fastnn.zeros(2))
     with pytest.raises(ValueError, match="delta"):
         fastnn.huber_loss(x, x, delta=0)

@@ -46,7 +46,8 @@ def test_large_numbers():
 @pytest.mark.parametrize("dim", [0, 1, 2, 3])
 def test_every_dimension_of_channels_last(dim):
     x = np.random.default_rng(5).standard_normal((2, 5, 3, 4)).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(fastnn.softmax(from_numpy(x), dim).numpy(), softmax(x, dim), rtol=1e-12)
+    y = fastnn.softmax(from_numpy(x), dim).numpy()
+    np.testing.assert_allclose(y, softmax(x, dim), rtol=1e-12)
     for function in (fastnn.softmax, fastnn.log_softmax, fastnn.logsumexp):
         assert directional_error(lambda t, f=function: f(t, dim), [x]) < 1e-7
 
@@ -62,7 +63,8 @@ def test_softmax_over_channels_behaves_as_contiguous():
 def test_threads_do_not_change_a_bit_above_the_threshold(name):
     rng = np.random.default_rng(6)
     x = rng.standard_normal((500, 300)).astype(np.float32)
-    dy = from_numpy(rng.standard_normal((500, 1 if name == "logsumexp" else 300)).astype(np.float32))
+    columns = 1 if name == "logsumexp" else 300
+    dy = from_numpy(rng.standard_normal((500, columns)).astype(np.float32))
     kwargs = {"keepdim": True} if name == "logsumexp" else {}
     results = []
     for threads in (1, 2, 3):
@@ -138,7 +140,7 @@ def test_nothing_to_do():
 @pytest.mark.parametrize("loss", [fastnn.cross_entropy, fastnn.nll_loss])
 def test_errors_name_what_is_wrong(loss):
     x = fastnn.zeros((2, 3))
-    with pytest.raises(IndexError, match="target 3 .*element 1"):
+    with pytest.raises(IndexError, match=r"target 3 .*element 1"):
         loss(x, fastnn.tensor([0, 3]))
     with pytest.raises(IndexError, match="target -1"):
         loss(x, fastnn.tensor([-1, 0]))
