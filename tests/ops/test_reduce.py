@@ -8,6 +8,7 @@ import pytest
 import fastnn
 from fastnn import from_numpy
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
+from tests.guard import guarded
 
 SHAPES = [(1,), (7,), (3, 5), (2, 3, 4, 5), (33, 17), (1, 5, 1, 6), (3, 0), (130, 70)]
 SHAPES += [(2, 9, 40, 41)]
@@ -214,3 +215,29 @@ def test_errors_name_what_is_wrong():
         x.norm(1)
     with pytest.raises(ValueError, match="not both"):
         x.var(0, unbiased=True, correction=0)
+
+
+def at_a_guard_page(array, at_end):
+    memory = guarded(array.size, array.dtype, at_end).reshape(array.shape)
+    memory[...] = array
+    return from_numpy(memory)
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("n", [1, 5, 15, 16, 17, 33, 70])
+def test_nothing_beyond_the_arrays_is_read(n, level, at_end):
+    for dtype in FLOATS:
+        array = np.random.default_rng(n).standard_normal((9, n)).astype(dtype)
+        x, t = at_a_guard_page(array, at_end), at_a_guard_page(array, at_end)
+        with using_isa(level):
+            for name in ("sum", "amax", "var", "argmin", "softmax", "log_softmax", "logsumexp"):
+                for dim in (0, 1):
+                    getattr(fastnn, name)(x, dim=dim)
+            for name in ("mse_loss", "huber_loss", "binary_cross_entropy_with_logits"):
+                for reduction in ("none", "sum"):
+                    leaf = at_a_guard_page(array, at_end).requires_grad_()
+                    y = getattr(fastnn, name)(leaf, t, reduction=reduction)
+                    y.backward(at_a_guard_page(np.ones(y.shape, dtype), at_end))
+            target = at_a_guard_page(np.zeros(9, np.int64), at_end)
+            fastnn.cross_entropy(leaf, target, label_smoothing=0.1).backward()
