@@ -430,7 +430,9 @@ cdef class Tensor:
 
     def tolist(self):
         """Nested lists of Python numbers; a number for a tensor of no dimensions."""
-        return self.detach().numpy().tolist()
+        cdef Tensor copy = new_like(self, self.dtype_)    # NumPy sees no memory of this tensor
+        copy_into(copy, self)
+        return copy.numpy().tolist()
 
     def __float__(self):
         return float(self.item())

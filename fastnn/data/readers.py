@@ -6,7 +6,6 @@ import gzip
 import math
 import os
 import zlib
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -29,12 +28,12 @@ MAX_NDIM = 8
 GZIP_RATIO = 1100  # deflate cannot shrink anything by more than 1032
 
 
-def is_gzip(path: Path) -> bool:
+def is_gzip(path: str) -> bool:
     with open(path, "rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
-def read_exactly(file: BinaryIO, count: int, path: Path, what: str) -> bytes:
+def read_exactly(file: BinaryIO, count: int, path: str, what: str) -> bytes:
     data = file.read(count)
     if len(data) != count:
         raise ValueError(
@@ -43,7 +42,7 @@ def read_exactly(file: BinaryIO, count: int, path: Path, what: str) -> bytes:
     return data
 
 
-def parse_idx(file: BinaryIO, path: Path, most_bytes: int) -> np.ndarray:
+def parse_idx(file: BinaryIO, path: str, most_bytes: int) -> np.ndarray:
     """The array in an open IDX file that can hold at most `most_bytes`."""
     magic = read_exactly(file, 4, path, "magic number")
     if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= MAX_NDIM:
@@ -63,14 +62,14 @@ def parse_idx(file: BinaryIO, path: Path, most_bytes: int) -> np.ndarray:
     return np.frombuffer(data, dtype=stored).astype(wanted).reshape(shape)
 
 
-def read_idx(path: PathLike) -> Tensor:
+def read_idx(path: strLike) -> Tensor:
     """The tensor in a file of the IDX format (MNIST's), plain or compressed by gzip.
 
     Bytes give uint8, other integers int32, reals float32 or float64. ValueError where the
     file is malformed, truncated, or longer than its header says.
     """
-    path = Path(path)
-    size = path.stat().st_size
+    path = os.fspath(path)
+    size = os.path.getsize(path)
     try:
         if is_gzip(path):
             with gzip.open(path) as file:
@@ -81,7 +80,7 @@ def read_idx(path: PathLike) -> Tensor:
         raise ValueError(f"{path}: damaged gzip file: {error}") from None
 
 
-def read_text(path: Path, most_bytes: int) -> bytes:
+def read_text(path: str, most_bytes: int) -> bytes:
     """The contents of a file, plain or compressed by gzip, of at most `most_bytes`."""
     try:
         with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
