@@ -30,7 +30,7 @@ def test_repr(data, text):
 def test_place_in_the_graph():
     x = fastnn.tensor([1.0], requires_grad=True)
     assert repr(x) == "tensor([1.], requires_grad=True)"
-    assert repr(x * 2) == "tensor([2.], grad_fn=<mul backward>)"
+    assert repr(x * 2) == "tensor([2.], grad_fn=<MulBackward>)"
 
 
 def test_long_lines_and_large_tensors_are_cut():

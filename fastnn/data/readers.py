@@ -62,7 +62,7 @@ def parse_idx(file: BinaryIO, path: str, most_bytes: int) -> np.ndarray:
     return np.frombuffer(data, dtype=stored).astype(wanted).reshape(shape)
 
 
-def read_idx(path: strLike) -> Tensor:
+def read_idx(path: PathLike) -> Tensor:
     """The tensor in a file of the IDX format (MNIST's), plain or compressed by gzip.
 
     Bytes give uint8, other integers int32, reals float32 or float64. ValueError where the

@@ -22,6 +22,7 @@ from fastnn.ops.loss import (
     smooth_l1_loss,
 )
 from fastnn.ops.matmul import linear
+from fastnn.ops.norm import batch_norm, layer_norm
 from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from fastnn.ops.random import dropout
 from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
@@ -31,16 +32,19 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv2d",
     "cross_entropy",
     "dropout",
     "elu",
+    "embedding",
     "flatten",
     "gelu",
     "huber_loss",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",

@@ -19,16 +19,19 @@ def mlp(nn):
         nn.Tanh(),
         nn.Linear(32, 16),
         nn.GELU(),
+        nn.LayerNorm(16),
         nn.Linear(16, 10),
     )
 
 
 def cnn(nn):
+    """No bias before BatchNorm: its gradient is 0, and Adam makes steps of the rounding errors."""
     return nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1),
+        nn.Conv2d(1, 6, 3, padding=1, bias=False),
+        nn.BatchNorm2d(6),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(6, 8, 3, padding="same", bias=False),
+        nn.Conv2d(6, 8, 3, padding="same"),
         nn.LeakyReLU(0.1),
         nn.AvgPool2d(2),
         nn.Flatten(),
