@@ -74,6 +74,8 @@ def measure(
     workers = [Worker(library, threads) for library in libraries]
     versions = {w.library: w.error or w.version for w in workers}
     running = [w for w in workers if not w.error]
+    if workers[0].error:
+        raise RuntimeError(f"{workers[0].library} cannot be timed: {workers[0].error}")
     rows = []
     try:
         for case in cases:

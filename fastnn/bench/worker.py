@@ -37,8 +37,9 @@ def time_call(call, seconds: float) -> float:
 
 def main() -> None:
     name, threads = sys.argv[1], int(sys.argv[2])
-    # as the top-level package `bench`, so that fastnn/__init__.py is not run for a peer
-    sys.path.append(str(Path(__file__).resolve().parent.parent))
+    # the cases as the top-level package `bench`, so that fastnn/__init__.py is not run for a peer
+    package = Path(__file__).resolve().parent.parent
+    sys.path += [str(package), str(package.parent)]
     cases = importlib.import_module("bench.cases")
     by_key = {case.key: case for case in cases.all_cases()}
     answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may get between the answers
