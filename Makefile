@@ -50,7 +50,7 @@ bench: $(VENV)/built
 lint: $(VENV)/dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m cython_lint fastnn
+	PATH=$(VENV)/bin:$$PATH cython-lint fastnn
 
 wheel: $(VENV)/dev
 	$(RUN) -m build

@@ -54,7 +54,9 @@ def extensions():
             include_dirs=["csrc", *numpy_include(source)],
             extra_compile_args=list(CYTHON_FLAGS),
             extra_link_args=list(LINK_FLAGS),
-            depends=[str(path) for path in CSRC] if is_table_owner(relative) else ["csrc/kernels.h", "csrc/kernels/pointwise_list.h"],
+            depends=[str(path) for path in CSRC]
+            if is_table_owner(relative)
+            else ["csrc/kernels.h", "csrc/kernels/pointwise_list.h"],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         )
 
@@ -82,7 +84,9 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         openmp = self.openmp_flags()
         levels = self.usable_levels()
-        missing = set(os.environ.get("FASTNN_REQUIRE_ISA", "").replace(",", " ").split()) - set(levels)
+        missing = set(os.environ.get("FASTNN_REQUIRE_ISA", "").replace(",", " ").split()) - set(
+            levels
+        )
         if missing:
             raise SystemExit(f"FASTNN_REQUIRE_ISA: this build lacks {', '.join(sorted(missing))}")
         for ext in self.extensions:
@@ -135,9 +139,15 @@ class BuildKernels(build_ext):
     def usable_levels(self):
         levels = []
         for level, flags in LEVELS.items():
-            ok = self.compiles(f'#include "{ROOT}/csrc/simd.h"\n', [
-                *flags.split(), "-DREAL_BITS=32", f'-DISA_HEADER="isa/{level}.h"', f"-I{ROOT}/csrc"
-            ])
+            ok = self.compiles(
+                f'#include "{ROOT}/csrc/simd.h"\n',
+                [
+                    *flags.split(),
+                    "-DREAL_BITS=32",
+                    f'-DISA_HEADER="isa/{level}.h"',
+                    f"-I{ROOT}/csrc",
+                ],
+            )
             print(f"fastnn: level {level}: {'yes' if ok else 'the compiler cannot build it'}")
             levels += [level] if ok else []
         return levels
@@ -155,7 +165,14 @@ class BuildKernels(build_ext):
             source = Path(folder) / "probe.c"
             source.write_text(code)
             result = subprocess.run(
-                [self.compiler.compiler_so[0], *flags, "-c", str(source), "-o", f"{folder}/probe.o"],
+                [
+                    self.compiler.compiler_so[0],
+                    *flags,
+                    "-c",
+                    str(source),
+                    "-o",
+                    f"{folder}/probe.o",
+                ],
                 capture_output=True,
             )
         return result.returncode == 0

@@ -1,7 +1,7 @@
 """The cases of `python -m fastnn bench`, shown to pytest-benchmark.
 
-    pytest benchmarks --benchmark-only -k conv
-    pytest benchmarks --benchmark-autosave --benchmark-compare
+pytest benchmarks --benchmark-only -k conv
+pytest benchmarks --benchmark-autosave --benchmark-compare
 """
 
 import pytest

@@ -34,3 +34,4 @@ int = int32
 long = int64
 
 globals().update({op.name: op.function for op in _OPS.values() if op.public})
+__all__ = [name for name in globals() if not name.startswith("_")]

@@ -35,7 +35,13 @@ def test_import_needs_numpy_alone():
 def test_show_config_names_level_and_threads(capsys):
     fastnn.show_config()
     text = capsys.readouterr().out
-    for word in ("version", "compiler", "avx2" if "avx2" in text else "scalar", "threads", "OpenMP"):
+    for word in (
+        "version",
+        "compiler",
+        "avx2" if "avx2" in text else "scalar",
+        "threads",
+        "OpenMP",
+    ):
         assert word in text
 
 

@@ -38,5 +38,3 @@ def test_long_lines_and_large_tensors_are_cut():
     assert text.count("\n") == 6
     assert text.count("...") == 7
     assert max(map(len, repr(fastnn.rand(100)).split("\n"))) <= 80
-
-

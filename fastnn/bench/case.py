@@ -12,8 +12,7 @@ class Case:
     """build(lib) prepares the data with lib (fastnn or torch) and returns the call to time.
 
     flops: floating-point operations of one call; nbytes: the least memory traffic
-    of one call in bytes. The limit of a case is the longer of the two at the
-    machine's measured rates; `bound` says which one the table shows.
+    of one call in bytes; `bound` says which of the two limits the table shows.
     """
 
     group: str

@@ -1,11 +1,13 @@
 """Whole models: a training step with Adam, and inference."""
 
+from itertools import pairwise
+
 from .case import Case, inference
 
 
 def mlp(lib, *sizes):
     layers = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [lib.nn.Linear(inputs, outputs), lib.nn.ReLU()]
     return lib.nn.Sequential(*layers[:-1])
 
@@ -67,7 +69,7 @@ def model(name, build_net, shape, flops) -> list[Case]:
 
 
 def mlp_flops(*sizes):
-    return sum(2.0 * a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    return sum(2.0 * a * b for a, b in pairwise(sizes))
 
 
 CNN_FLOPS = 2.0 * (28 * 28 * 32 * 9 + 14 * 14 * 64 * 32 * 9 + 3136 * 128 + 128 * 10)

@@ -34,7 +34,9 @@ def cross_entropy(rows: int, classes: int) -> Case:
         x, target = lib.randn(rows, classes).requires_grad_(), lib.randint(0, classes, (rows,))
         return training(lib, lambda: lib.nn.functional.cross_entropy(x, target), None, [x])
 
-    return Case("pointwise", f"cross_entropy {rows}x{classes} train", build, 0.0, 12.0 * rows * classes)
+    return Case(
+        "pointwise", f"cross_entropy {rows}x{classes} train", build, 0.0, 12.0 * rows * classes
+    )
 
 
 def batch_norm(n: int, c: int, size: int) -> Case:

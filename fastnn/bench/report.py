@@ -39,16 +39,15 @@ def machine(threads: int) -> dict:
     }
 
 
-def limit_seconds(row: dict, limits: dict) -> float:
-    """The least time that the machine's measured rates allow."""
-    return max(row["flops"] / limits["fma_peak"], row["bytes"] / limits["bandwidth"])
-
-
 def duration(seconds: float) -> str:
     for unit, scale in (("s ", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:7.2f} {unit}"
     return f"{seconds / 1e-9:7.0f} ns"
+
+
+def rate(found: float, unit: str, limit: float) -> str:
+    return f" {found / 1e9:7.1f} {unit} {100 * found / limit:4.0f} %"
 
 
 def line(case: Case, row: dict, limits: dict, peers: Sequence[str]) -> str:
@@ -59,9 +58,9 @@ def line(case: Case, row: dict, limits: dict, peers: Sequence[str]) -> str:
         return f"{text} {row['errors'].get('fastnn', 'not timed')}"
     text += f" {duration(own)}"
     if case.bound == "flops":
-        text += f" {row['flops'] / own / 1e9:7.1f} GF/s {100 * row['flops'] / own / limits['fma_peak']:4.0f} %"
+        text += rate(row["flops"] / own, "GF/s", limits["fma_peak"])
     elif case.bound == "bytes":
-        text += f" {row['bytes'] / own / 1e9:7.1f} GB/s {100 * row['bytes'] / own / limits['bandwidth']:4.0f} %"
+        text += rate(row["bytes"] / own, "GB/s", limits["bandwidth"])
     else:
         text += f" {own / max(case.items, 1) * 1e9:7.0f} ns each  "
     for peer in peers:
@@ -88,7 +87,8 @@ def summary(rows: Sequence[dict], peers: Sequence[str]) -> list[str]:
             if ratios:
                 lines.append(
                     f"{group:<10} {peer} time / fastnn time: geometric mean "
-                    f"{geometric_mean(ratios):5.2f}, worst {min(ratios):5.2f}, best {max(ratios):6.2f}"
+                    f"{geometric_mean(ratios):5.2f}, worst {min(ratios):5.2f}, "
+                    f"best {max(ratios):6.2f}"
                 )
     return lines
 

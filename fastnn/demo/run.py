@@ -65,7 +65,9 @@ def load(options: argparse.Namespace) -> Split:
 
 
 def table(runs: Sequence[Run]) -> str:
-    lines = [f"{'model':<8}{'seed':>5}{'parameters':>12}{'accuracy':>11}{'seconds':>9}{'images/s':>10}"]
+    lines = [
+        f"{'model':<8}{'seed':>5}{'parameters':>12}{'accuracy':>11}{'seconds':>9}{'images/s':>10}"
+    ]
     for run in runs:
         parameters = sum(p.numel() for p in run.net.parameters())
         lines.append(

@@ -43,7 +43,7 @@ class Run:
 
 
 class Progress:
-    """A progress bar: tqdm's where it is installed and a person is watching, else a line an epoch."""
+    """tqdm's progress bar where it is installed and a person is watching, else a line an epoch."""
 
     def __init__(self, label: str, steps: int) -> None:
         self.label, self.bar = label, None

@@ -38,7 +38,9 @@ def op(
     operation that the generic tests cannot run (a test of its own must name it).
     public: also a function of the fastnn namespace.
     """
-    return Op(name, function, name if method is True else method or None, cases, differentiable, public)
+    return Op(
+        name, function, name if method is True else method or None, cases, differentiable, public
+    )
 
 
 def inplace_of(function: Callable) -> Callable:

@@ -62,7 +62,9 @@ def directional_error(
     directions = [np.asarray(rng.standard_normal(a.shape)) for a in arrays]
 
     def value(offset: float, weights: list | None) -> tuple[float, list]:
-        tensors = [from_numpy(np.asarray(a + offset * v)) for a, v in zip(arrays, directions, strict=True)]
+        tensors = [
+            from_numpy(np.asarray(a + offset * v)) for a, v in zip(arrays, directions, strict=True)
+        ]
         ys = [y.numpy() for y in outputs_of(function(*tensors))]
         weights = weights or [rng.standard_normal(y.shape) for y in ys]
         return sum(float((u * y).sum()) for u, y in zip(weights, ys, strict=True)), weights

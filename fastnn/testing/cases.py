@@ -92,7 +92,10 @@ def binary_bool(rng):
 @cases
 def powers(rng):
     for first, second in [((7,), (7,)), *BROADCASTS]:
-        yield (np.asarray(rng.uniform(0.2, 3.0, first)), np.asarray(rng.uniform(-2.0, 2.0, second))), {}
+        yield (
+            (np.asarray(rng.uniform(0.2, 3.0, first)), np.asarray(rng.uniform(-2.0, 2.0, second))),
+            {},
+        )
     for exponent in (2, 3, 0.5, -1, 0, -2.5):
         yield (rng.uniform(0.2, 3.0, (4, 5)), exponent), {}
 
@@ -100,7 +103,14 @@ def powers(rng):
 @cases
 def where(rng):
     for shape in [(), (5,), (3, 40), (130, 1000)]:
-        yield (np.asarray(rng.random(shape) < 0.5), away_from_zero(rng, *shape), away_from_zero(rng, *shape)), {}
+        yield (
+            (
+                np.asarray(rng.random(shape) < 0.5),
+                away_from_zero(rng, *shape),
+                away_from_zero(rng, *shape),
+            ),
+            {},
+        )
     yield (rng.random((3, 1)) < 0.5, away_from_zero(rng, 4), away_from_zero(rng, 2, 1, 1)), {}
     yield (rng.random((3, 4)) < 0.5, away_from_zero(rng, 3, 4), 0.5), {}
 
@@ -197,7 +207,10 @@ def dot(rng):
 @cases
 def linear(rng):
     for rows, I, O in [((), 5, 3), ((4,), 5, 3), ((2, 3), 33, 17), ((0,), 5, 3), ((64,), 100, 130)]:
-        yield (rng.standard_normal((*rows, I)), rng.standard_normal((O, I)), rng.standard_normal(O)), {}
+        yield (
+            (rng.standard_normal((*rows, I)), rng.standard_normal((O, I)), rng.standard_normal(O)),
+            {},
+        )
         yield (rng.standard_normal((*rows, I)), rng.standard_normal((O, I))), {}
 
 
@@ -371,8 +384,6 @@ def conv2d(rng):
 
 
 @cases
-
-
 def max_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
     yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {}

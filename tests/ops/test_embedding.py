@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+
 from fastnn._core.interop import from_numpy
 from fastnn.ops.embedding import embedding
-
 from fastnn.testing import last_team, levels, num_threads, using_isa
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+
 from fastnn._core.interop import from_numpy
 from fastnn.ops.norm import batch_norm, layer_norm
-
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
 from tests.references import norm as reference
 

@@ -21,7 +21,9 @@ def tensor(*values, dtype=np.float32):
 @pytest.mark.parametrize("name", INPLACE)
 def test_in_place_equals_out_of_place(name):
     op = OPS[name.rstrip("_")]
-    arguments = ARGUMENTS.get(op.name, (2.5,) if op.name in ("add", "sub", "mul", "div", "pow") else ())
+    arguments = ARGUMENTS.get(
+        op.name, (2.5,) if op.name in ("add", "sub", "mul", "div", "pow") else ()
+    )
     x = tensor(0.25, 1.0, 2.0)
     expected = op.function(tensor(0.25, 1.0, 2.0), *arguments).numpy()
     memory = x.data_ptr()

@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+
 from fastnn._core.autograd import backward
 from fastnn._core.interop import from_numpy
 from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
-
 from fastnn.testing import last_team, levels, num_threads, using_isa
 from tests.references import pool as reference
 

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from fastnn.ops.random import dropout
 
 import fastnn
 from fastnn._kernels import runtime
+from fastnn.ops.random import dropout
 from tests.guard import guarded
 
-LANES = 64          # blocks that make a group of consecutive elements
+LANES = 64  # blocks that make a group of consecutive elements
 LEVELS = runtime.levels()
 SIZES = [0, 1, 17, 63, 64, 65, 255, 256, 257, 1000, 8191, 8193, 20000]
 
@@ -25,17 +25,26 @@ def same_level_and_threads_afterwards():
 
 # --- the reference --------------------------------------------------------------
 
+
 def philox(blocks, seed, call):
     """The four words of each block, [4, blocks]."""
     low = np.uint64(0xFFFFFFFF)
-    counter = [blocks & low, blocks >> np.uint64(32),
-               np.full_like(blocks, call & 0xFFFFFFFF), np.full_like(blocks, call >> 32)]
+    counter = [
+        blocks & low,
+        blocks >> np.uint64(32),
+        np.full_like(blocks, call & 0xFFFFFFFF),
+        np.full_like(blocks, call >> 32),
+    ]
     key0, key1 = seed & 0xFFFFFFFF, seed >> 32
     for _ in range(10):
         product0 = counter[0] * np.uint64(0xD2511F53)
         product1 = counter[2] * np.uint64(0xCD9E8D57)
-        counter = [(product1 >> np.uint64(32)) ^ counter[1] ^ np.uint64(key0), product1 & low,
-                   (product0 >> np.uint64(32)) ^ counter[3] ^ np.uint64(key1), product0 & low]
+        counter = [
+            (product1 >> np.uint64(32)) ^ counter[1] ^ np.uint64(key0),
+            product1 & low,
+            (product0 >> np.uint64(32)) ^ counter[3] ^ np.uint64(key1),
+            product0 & low,
+        ]
         key0 = (key0 + 0x9E3779B9) & 0xFFFFFFFF
         key1 = (key1 + 0xBB67AE85) & 0xFFFFFFFF
     return np.stack(counter)
@@ -71,18 +80,26 @@ def normals(n, seed, call, dtype):
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)[:n]
 
 
-@pytest.mark.parametrize("block, seed, call, answer", [
-    (0, 0, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    (2**64 - 1, 2**64 - 1, 2**64 - 1, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    (0x85A308D3243F6A88, 0x299F31D0A4093822, 0x0370734413198A2E,
-     "d16cfe09 94fdcceb 5001e420 24126ea1"),
-])
+@pytest.mark.parametrize(
+    "block, seed, call, answer",
+    [
+        (0, 0, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        (2**64 - 1, 2**64 - 1, 2**64 - 1, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            0x85A308D3243F6A88,
+            0x299F31D0A4093822,
+            0x0370734413198A2E,
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
 def test_reference_gives_the_known_answers(block, seed, call, answer):
     w = philox(np.array([block], np.uint64), seed, call)
     assert " ".join(f"{int(word):08x}" for word in w[:, 0]) == answer
 
 
 # --- numbers are those of the reference -----------------------------------------
+
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [fastnn.float32, fastnn.float64])
@@ -102,13 +119,15 @@ def test_randn(level, dtype, tolerance):
     fastnn.manual_seed(99)
     for call, n in enumerate(SIZES):
         x = fastnn.randn(n, dtype=dtype)
-        np.testing.assert_allclose(x.numpy(), normals(n, 99, call, dtype),
-                                   rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            x.numpy(), normals(n, 99, call, dtype), rtol=tolerance, atol=tolerance
+        )
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("low, high", [(0, 1), (0, 10), (-5, 3), (-2**63, 2**63 - 1),
-                                       (0, 2**62 + 2**61)])
+@pytest.mark.parametrize(
+    "low, high", [(0, 1), (0, 10), (-5, 3), (-(2**63), 2**63 - 1), (0, 2**62 + 2**61)]
+)
 def test_randint(level, low, high):
     runtime.use_isa(level)
     fastnn.manual_seed(3)
@@ -150,11 +169,17 @@ def test_dropout(level, dtype, p):
 
 # --- the same for any number of threads -----------------------------------------
 
+
 def everything(n):
     fastnn.manual_seed(21)
     x = fastnn.ones(n, requires_grad=True)
-    drawn = [fastnn.rand(n), fastnn.randn(n), fastnn.randn(n, dtype=fastnn.float64),
-             fastnn.randint(0, 1000, (n,)), fastnn.bernoulli(fastnn.full((n,), 0.3))]
+    drawn = [
+        fastnn.rand(n),
+        fastnn.randn(n),
+        fastnn.randn(n, dtype=fastnn.float64),
+        fastnn.randint(0, 1000, (n,)),
+        fastnn.bernoulli(fastnn.full((n,), 0.3)),
+    ]
     teams = [runtime.last_team()]
     drawn.append(dropout(x, 0.3))
     teams.append(runtime.last_team())
@@ -174,6 +199,7 @@ def test_threads_do_not_change_a_bit():
 
 # --- distributions --------------------------------------------------------------
 
+
 def ks_distance(sample, cdf):
     sample = np.sort(sample)
     n = len(sample)
@@ -188,7 +214,7 @@ def test_distributions(dtype):
     u = fastnn.rand(n, dtype=dtype).numpy().astype(float)
     z = fastnn.randn(n, dtype=dtype).numpy().astype(float)
     erf = np.vectorize(math.erf)
-    assert ks_distance(u, lambda x: x) < 1.7                     # exceeded once in 150 seeds
+    assert ks_distance(u, lambda x: x) < 1.7  # exceeded once in 150 seeds
     assert ks_distance(z[:50_000], lambda x: 0.5 + 0.5 * erf(x / math.sqrt(2))) < 1.7
     for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3)):
         spread = np.std(z**power) / math.sqrt(n)
@@ -200,7 +226,7 @@ def test_distributions(dtype):
 def test_integers_are_equally_likely():
     fastnn.manual_seed(8)
     counts = np.bincount(fastnn.randint(7, (70_000,)).numpy(), minlength=7)
-    assert np.sum((counts - 10_000.0)**2 / 10_000) < 22.5        # chi-square, 6 degrees
+    assert np.sum((counts - 10_000.0) ** 2 / 10_000) < 22.5  # chi-square, 6 degrees
 
 
 def test_permutations():
@@ -210,7 +236,7 @@ def test_permutations():
     orders = [tuple(fastnn.randperm(3).tolist()) for _ in range(6000)]
     counts = np.array([orders.count(order) for order in set(orders)])
     assert len(counts) == 6
-    assert np.sum((counts - 1000.0)**2 / 1000) < 20.5            # chi-square, 5 degrees
+    assert np.sum((counts - 1000.0) ** 2 / 1000) < 20.5  # chi-square, 5 degrees
     assert fastnn.randperm(5, dtype=fastnn.int32).dtype == fastnn.int32
 
 
@@ -225,6 +251,7 @@ def test_uniform_stays_below_its_bound():
 
 
 # --- generators -----------------------------------------------------------------
+
 
 def test_manual_seed_starts_over():
     fastnn.manual_seed(7)
@@ -267,6 +294,7 @@ def test_bad_seeds(seed, error):
 
 # --- shapes, layouts, in place --------------------------------------------------
 
+
 def test_shapes_and_dtypes():
     assert fastnn.rand().shape == ()
     for x in (fastnn.rand(2, 3), fastnn.rand((2, 3)), fastnn.randn([2, 3])):
@@ -298,7 +326,7 @@ def test_in_place():
 def test_dropout_of_other_layouts():
     rng = np.random.default_rng(0)
     array = rng.normal(size=(2, 8, 6, 3)).astype(np.float32)
-    images = np.ascontiguousarray(array).transpose(0, 3, 1, 2)          # N C H W
+    images = np.ascontiguousarray(array).transpose(0, 3, 1, 2)  # N C H W
     x = fastnn.from_numpy(images).requires_grad_()
     fastnn.manual_seed(31)
     y = dropout(x, 0.4)
@@ -344,24 +372,28 @@ def test_nothing_beyond_the_arrays_is_touched(level, dtype):
 
 # --- errors ---------------------------------------------------------------------
 
-@pytest.mark.parametrize("call, error, message", [
-    (lambda: dropout(fastnn.ones(2), 1.5), ValueError, "1.5"),
-    (lambda: dropout(fastnn.ones(2), -0.1), ValueError, "-0.1"),
-    (lambda: dropout(fastnn.arange(2), 0.5), TypeError, "int64"),
-    (lambda: dropout([1.0], 0.5), TypeError, "list"),
-    (lambda: fastnn.rand(2, dtype=fastnn.int64), TypeError, "int64"),
-    (lambda: fastnn.rand(2, -1), ValueError, "-1"),
-    (lambda: fastnn.rand(2, device="cuda"), ValueError, "cuda"),
-    (lambda: fastnn.randint(3, 3, (2,)), ValueError, "low < high, got 3 and 3"),
-    (lambda: fastnn.randint(0, 300, (2,), dtype=fastnn.uint8), ValueError, "299"),
-    (lambda: fastnn.randint(5), TypeError, "size"),
-    (lambda: fastnn.randperm(-1), ValueError, "-1"),
-    (lambda: fastnn.ones(2).uniform_(2, 1), ValueError, "a = 2 and b = 1"),
-    (lambda: fastnn.ones(2).normal_(0, -1), ValueError, "-1"),
-    (lambda: fastnn.ones(2).bernoulli_(2), ValueError, "2"),
-    (lambda: fastnn.ones(2).bernoulli_(fastnn.ones(3)), ValueError, r"\(3,\)"),
-    (lambda: fastnn.bernoulli(fastnn.arange(3)), TypeError, "int64"),
-])
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: dropout(fastnn.ones(2), 1.5), ValueError, "1.5"),
+        (lambda: dropout(fastnn.ones(2), -0.1), ValueError, "-0.1"),
+        (lambda: dropout(fastnn.arange(2), 0.5), TypeError, "int64"),
+        (lambda: dropout([1.0], 0.5), TypeError, "list"),
+        (lambda: fastnn.rand(2, dtype=fastnn.int64), TypeError, "int64"),
+        (lambda: fastnn.rand(2, -1), ValueError, "-1"),
+        (lambda: fastnn.rand(2, device="cuda"), ValueError, "cuda"),
+        (lambda: fastnn.randint(3, 3, (2,)), ValueError, "low < high, got 3 and 3"),
+        (lambda: fastnn.randint(0, 300, (2,), dtype=fastnn.uint8), ValueError, "299"),
+        (lambda: fastnn.randint(5), TypeError, "size"),
+        (lambda: fastnn.randperm(-1), ValueError, "-1"),
+        (lambda: fastnn.ones(2).uniform_(2, 1), ValueError, "a = 2 and b = 1"),
+        (lambda: fastnn.ones(2).normal_(0, -1), ValueError, "-1"),
+        (lambda: fastnn.ones(2).bernoulli_(2), ValueError, "2"),
+        (lambda: fastnn.ones(2).bernoulli_(fastnn.ones(3)), ValueError, r"\(3,\)"),
+        (lambda: fastnn.bernoulli(fastnn.arange(3)), TypeError, "int64"),
+    ],
+)
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -7,12 +7,12 @@ import mmap
 
 import numpy as np
 import pytest
+
+import fastnn
 from fastnn._core.interop import from_numpy
 from fastnn.ops.pointwise import add, mul
 from fastnn.ops.reduce import sum as sum_all
 from fastnn.ops.rnn import lstm
-
-import fastnn
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
 from tests.references.rnn import lstm_steps
 
@@ -39,8 +39,15 @@ def gradients(values, dy, dh, dc):
         x, h_prev, c_prev, c, i, f, g, o, _ = step
         dh = dh + dy_t
         dc = dc + dh * o * (1 - np.tanh(c) ** 2)
-        da = np.concatenate([dc * g * i * (1 - i), dc * c_prev * f * (1 - f),
-                             dc * i * (1 - g**2), dh * np.tanh(c) * o * (1 - o)], axis=1)
+        da = np.concatenate(
+            [
+                dc * g * i * (1 - i),
+                dc * c_prev * f * (1 - f),
+                dc * i * (1 - g**2),
+                dh * np.tanh(c) * o * (1 - o),
+            ],
+            axis=1,
+        )
         dx.append(da @ w_ih)
         dw_ih += da.T @ x
         dw_hh += da.T @ h_prev
@@ -113,10 +120,12 @@ def test_threads_do_not_change_a_bit(shape):
             y.backward(from_numpy(dy))
             only = [from_numpy(t.detach().numpy()) for t in given]
             lstm(*only[:3], only[3].requires_grad_(), *only[4:])[0].backward(from_numpy(dy))
-            assert (last_team() > 1) == (threads > 1)     # here nothing runs after the kernels
+            assert (last_team() > 1) == (threads > 1)  # here nothing runs after the kernels
             np.testing.assert_array_equal(only[3].grad.numpy(), given[3].grad.numpy())
-        results.append([t.detach().numpy().tobytes() for t in outputs]
-                       + [t.grad.numpy().tobytes() for t in given])
+        results.append(
+            [t.detach().numpy().tobytes() for t in outputs]
+            + [t.grad.numpy().tobytes() for t in given]
+        )
     assert results[0] == results[1] == results[2] == results[3]
 
 
@@ -200,8 +209,10 @@ def test_a_sequence_in_pieces():
         first, second = (from_numpy(x).requires_grad_() for x in (values[0][:4], values[0][4:]))
         y1, h, c = lstm(first, h, c, *weights)
         y2, _, _ = lstm(second, *((h.detach(), c.detach()) if cut else (h, c)), *weights)
-        assert np.array_equal(np.concatenate([y1.detach().numpy(), y2.detach().numpy()]),
-                              lstm(*given)[0].detach().numpy())
+        assert np.array_equal(
+            np.concatenate([y1.detach().numpy(), y2.detach().numpy()]),
+            lstm(*given)[0].detach().numpy(),
+        )
         y2.backward(from_numpy(dy[4:]), retain_graph=True)
         if not cut:
             y1.backward(from_numpy(dy[:4]))
@@ -261,8 +272,10 @@ def test_an_empty_batch():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_memory_held_before_does_not_matter(dtype):
     shape = (3, 9, 5, 17)
-    poison = [fastnn.full((n,), float("nan"), dtype=getattr(fastnn, np.dtype(dtype).name))
-              for n in range(8, 20000, 250)]
+    poison = [
+        fastnn.full((n,), float("nan"), dtype=getattr(fastnn, np.dtype(dtype).name))
+        for n in range(8, 20000, 250)
+    ]
     del poison
     given = leaves(arrays(*shape), dtype)
     y, _, _ = lstm(*given)

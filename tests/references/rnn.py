@@ -26,8 +26,15 @@ def lstm(x, h0, c0, w_ih, w_hh, b_ih=None, b_hh=None, batch_first=False):
     if batch_first:
         x = x.swapaxes(0, 1)
     zero = np.zeros((x.shape[1], w_hh.shape[1]))
-    steps = lstm_steps(x, zero if h0 is None else h0, zero if c0 is None else c0, w_ih, w_hh,
-                       0 if b_ih is None else b_ih, 0 if b_hh is None else b_hh)
+    steps = lstm_steps(
+        x,
+        zero if h0 is None else h0,
+        zero if c0 is None else c0,
+        w_ih,
+        w_hh,
+        0 if b_ih is None else b_ih,
+        0 if b_hh is None else b_hh,
+    )
     y = np.stack([step[-1] for step in steps])
     return y.swapaxes(0, 1) if batch_first else y, y[-1], steps[-1][3]
 

@@ -37,9 +37,7 @@ def nll_loss(x, target, weight=None, ignore_index=-100, reduction="mean"):
     return reduced(losses.reshape(target.shape), total, reduction)
 
 
-def cross_entropy(
-    x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
-):
+def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     dim = 1 if x.ndim > 1 else 0
     logs = log_softmax(x, dim)
     weights = np.ones(x.shape[dim]) if weight is None else weight

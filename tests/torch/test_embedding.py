@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from fastnn._core.interop import from_numpy
 from fastnn.ops.embedding import embedding
 

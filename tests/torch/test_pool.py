@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fastnn._core.interop import from_numpy
 
+from fastnn._core.interop import from_numpy
 from fastnn.ops import pool
 
 torch = pytest.importorskip("torch")

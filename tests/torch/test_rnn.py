@@ -26,7 +26,7 @@ def test_lstm(shape, bias, batch_first):
     parameters += [layer.bias_ih_l0, layer.bias_hh_l0] if bias else []
     theirs = [x, h0, c0, *parameters]
     values = [t.detach().numpy().copy() for t in theirs]
-    values[1], values[2] = values[1][0], values[2][0]       # the only layer
+    values[1], values[2] = values[1][0], values[2][0]  # the only layer
     ours = [from_numpy(v).requires_grad_() for v in values]
     outputs = lstm(*ours, batch_first=batch_first)
     for output, dy in zip(outputs, upstream, strict=True):
@@ -37,15 +37,20 @@ def test_lstm(shape, bias, batch_first):
     for name, found, expected in zip(names, found_all, expected_all, strict=False):
         reference = expected.detach().numpy().reshape(found.shape)
         scale = max(1.0, np.abs(reference).max())
-        np.testing.assert_allclose(found.numpy(), reference, rtol=0, atol=1e-5 * scale,
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            found.numpy(), reference, rtol=0, atol=1e-5 * scale, err_msg=name
+        )
 
 
 def test_lstm_without_a_batch():
     layer = torch.nn.LSTM(5, 9)
     x = torch.randn(6, 5)
     y, (h, c) = layer(x)
-    found = lstm(from_numpy(x.numpy()), None, None,
-                 *[from_numpy(p.detach().numpy()) for p in layer.parameters()])
+    found = lstm(
+        from_numpy(x.numpy()),
+        None,
+        None,
+        *[from_numpy(p.detach().numpy()) for p in layer.parameters()],
+    )
     for ours, theirs in zip(found, (y, h[0], c[0]), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), atol=1e-6)
