@@ -6,6 +6,7 @@ import pytest
 from fastnn._core.interop import from_numpy
 from fastnn.ops.norm import batch_norm, layer_norm
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
+from tests.guard import guarded
 from tests.references import norm as reference
 
 SHAPES = [(7, 5), (600, 17), (3, 70, 11), (5, 3, 7, 6), (2, 130, 5, 5), (40, 64, 14, 14)]
@@ -151,6 +152,21 @@ def test_same_bits_on_any_number_of_threads(function, shape, size):
             results.append([y.detach().numpy().tobytes()])
             results[-1] += [t.grad.numpy().tobytes() for t in leaves]
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_nothing_is_read_beyond_the_arguments(level, at_end):
+    def guarded_leaf(*shape):
+        array = guarded(int(np.prod(shape)), np.float32, at_end).reshape(shape)
+        return from_numpy(array).requires_grad_()
+
+    for shape in [(3, 1), (5, 7), (9, 33), (70, 65)]:
+        for function in (
+            lambda x, w, b: batch_norm(x, None, None, w, b, training=True),
+            lambda x, w, b: layer_norm(x, x.shape[1], w, b),
+        ):
+            y = function(guarded_leaf(*shape), guarded_leaf(shape[1]), guarded_leaf(shape[1]))
+            y.backward(guarded_leaf(*shape).detach())
 
 
 def test_only_what_is_needed():

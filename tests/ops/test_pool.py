@@ -9,6 +9,7 @@ from fastnn._core.autograd import backward
 from fastnn._core.interop import from_numpy
 from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from fastnn.testing import last_team, levels, num_threads, using_isa
+from tests.guard import guarded
 from tests.references import pool as reference
 
 # (shape, arguments): widths around 1 and 4 vectors, clipped windows, gaps, overlaps
@@ -192,6 +193,17 @@ def test_same_bits_on_any_number_of_threads(function, kernel, stride):
                 backward(y, y.detach())
                 results.append((y.detach().numpy().tobytes(), x.grad.numpy().tobytes()))
     assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_nothing_is_read_beyond_the_arguments(level, at_end):
+    for shape, arguments in WINDOWS:
+        a = guarded(int(np.prod(shape)), np.float32, at_end).reshape(shape)
+        for layout in (a, np.moveaxis(a.reshape(*shape[:-3], *shape[-2:], shape[-3]), -1, -3)):
+            for function in (max_pool2d, avg_pool2d):
+                x = from_numpy(layout).requires_grad_()
+                y = function(x, **arguments)
+                y.backward(from_numpy(guarded(y.numel(), np.float32, at_end).reshape(y.shape)))
 
 
 @pytest.mark.parametrize("function", [max_pool2d, avg_pool2d])
