@@ -12,6 +12,15 @@ STEPS = 100
 TOLERANCE = {"float64": 1e-8, "float32": 2e-3}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The nets are tiny: PyTorch's threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def mlp(nn):
     return nn.Sequential(
         nn.Flatten(),
