@@ -79,7 +79,8 @@ INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile
 #define GEMM_EACH_3(W, DO) DO(1, W) DO(2, W) DO(3, W)
 #define GEMM_EACH_4(W, DO) GEMM_EACH_3(W, DO) DO(4, W)
 #define GEMM_EACH_6(W, DO) GEMM_EACH_4(W, DO) DO(5, W) DO(6, W)
-#define GEMM_EACH_12(W, DO) GEMM_EACH_6(W, DO) DO(7, W) DO(8, W) DO(9, W) DO(10, W) DO(11, W) DO(12, W)
+#define GEMM_EACH_12(W, DO) \
+    GEMM_EACH_6(W, DO) DO(7, W) DO(8, W) DO(9, W) DO(10, W) DO(11, W) DO(12, W)
 #define GEMM_EACH_14(W, DO) GEMM_EACH_12(W, DO) DO(13, W) DO(14, W)
 #define GEMM_EACH_16(W, DO) GEMM_EACH_14(W, DO) DO(15, W) DO(16, W)
 #define GEMM_EACH_EXPANDED(W, LIMIT, DO) GEMM_EACH(W, LIMIT, DO)

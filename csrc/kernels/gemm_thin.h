@@ -51,8 +51,10 @@ INLINE void gemm_dot_tile(const int MR, const int NR, const gemm_thin_args *t, l
     if (whole < k) {
         UNROLL for (int r = 0; r < MR; r++) {
             vec av = v_load_n(a + r * t->a_row + whole, k - whole);
-            UNROLL for (int c = 0; c < NR; c++)
-                acc[r * NR + c] = v_fma(av, v_load_n(b + c * t->b_col + whole, k - whole), acc[r * NR + c]);
+            UNROLL for (int c = 0; c < NR; c++) {
+                vec bv = v_load_n(b + c * t->b_col + whole, k - whole);
+                acc[r * NR + c] = v_fma(av, bv, acc[r * NR + c]);
+            }
         }
     }
     real sums[DOT_SUMS];
@@ -71,7 +73,8 @@ INLINE void gemm_dot_one(const gemm_thin_args *t, long i, long j)
     vec acc[8];
     UNROLL for (int s = 0; s < 8; s++) acc[s] = v_zero();
     for (; p + 8 * VL <= k; p += 8 * VL)
-        UNROLL for (int s = 0; s < 8; s++) acc[s] = v_fma(v_load(a + p + s * VL), v_load(b + p + s * VL), acc[s]);
+        UNROLL for (int s = 0; s < 8; s++)
+            acc[s] = v_fma(v_load(a + p + s * VL), v_load(b + p + s * VL), acc[s]);
     for (; p < k; p += VL) acc[0] = v_fma(v_load_n(a + p, k - p), v_load_n(b + p, k - p), acc[0]);
     UNROLL for (int half = 4; half > 0; half /= 2)
         UNROLL for (int s = 0; s < half; s++) acc[s] = acc[s] + acc[s + half];
@@ -112,7 +115,8 @@ INLINE void gemm_columns_step(const int KR, const gemm_thin_args *t, long k)
     for (long j = 0; j < t->n; j += VL) {
         const long left = t->n - j;
         vec acc = fresh ? v_zero() : v_load_n(c + j, left);
-        UNROLL for (int r = 0; r < KR; r++) acc = v_fma(av[r], v_load_n(b + r * t->b_k + j, left), acc);
+        UNROLL for (int r = 0; r < KR; r++)
+            acc = v_fma(av[r], v_load_n(b + r * t->b_k + j, left), acc);
         if (bias) acc = acc + (t->bias_col ? v_load_n(bias + j, left) : v_set1(*bias));
         if (relu) acc = v_max(v_zero(), acc);
         v_store_n(c + j, acc, left);

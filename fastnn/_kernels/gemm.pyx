@@ -2,9 +2,10 @@
 
 C is cut into panels of columns (1, 2 or 4 vectors wide) and evenly high tiles of
 rows, K into blocks that start from C, so every element is one chain of fused
-multiply-adds in ascending k whatever the cut. B is used in place where its
-columns are contiguous and it is small or used little, else it is packed into
-panels; A transposed is copied into tiles, block by block. Products of few rows go to gemm_thin.pyx; where C is small and K long, K is cut and summed.
+multiply-adds in ascending k whatever the cut. B is used in place where its columns
+are contiguous and it is small or used little, else it is packed into panels; A
+transposed is copied into tiles, block by block. Products of few rows go to
+gemm_thin.pyx; where C is small and K long, K is cut and the parts are summed.
 Threads share out chunks of C. Everything is chosen from the shape alone.
 """
 
@@ -172,7 +173,8 @@ cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table)
     cdef long tallest = max(table.gemm_rows[0], table.gemm_rows[1])
     if not p.pack_a:
         return 0
-    return line_up(min(CHUNK_TILES * tallest, g.M) * ceil_div(g.K, p.k_blocks) * itemsize(g.dtype)) + 64
+    tallest = min(CHUNK_TILES * tallest, g.M)
+    return line_up(tallest * ceil_div(g.K, p.k_blocks) * itemsize(g.dtype)) + 64
 
 
 cdef long round_batches(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
@@ -280,7 +282,8 @@ cdef void copy_a(const Run* run, const char* a, long first, long last, long k0, 
         k += count
 
 
-cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk, int thread) noexcept nogil:
+cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
+                int thread) noexcept nogil:
     """Computes one chunk of C, block of k by block of k."""
     cdef const Gemm* g = run.g
     cdef const Plan* p = &run.plan

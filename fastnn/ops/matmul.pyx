@@ -242,8 +242,8 @@ cdef Tensor multiply(Tensor x, Tensor w, const char* label):
         refuse_dtypes(x, w, label.decode())
     a, b = stack(x, lacks & 1), stack(w, lacks & 2)
     if a.cols != b.rows:
-        raise ValueError(f"{label.decode()}: shapes {shape_text(x)} and {shape_text(w)} do not fit: "
-                         f"{a.cols} columns against {b.rows} rows")
+        raise ValueError(f"{label.decode()}: shapes {shape_text(x)} and {shape_text(w)} do not "
+                         f"fit: {a.cols} columns against {b.rows} rows")
     if a.ndim and b.ndim and broadcast(&a, &b, shape) < 0:
         raise ValueError(f"{label.decode()}: the leading dimensions of shapes {shape_text(x)} and "
                          f"{shape_text(w)} cannot be broadcast")
@@ -332,7 +332,8 @@ def bmm(input, mat2):
     check_ndim(x, 3, "bmm: input")
     check_ndim(w, 3, "bmm: mat2")
     if x.shape_[0] != w.shape_[0]:
-        raise ValueError(f"bmm: the batch sizes of shapes {shape_text(x)} and {shape_text(w)} differ")
+        raise ValueError(f"bmm: the batch sizes of shapes {shape_text(x)} and {shape_text(w)} "
+                         "differ")
     return multiply(x, w, "bmm")
 
 
