@@ -9,7 +9,7 @@ gemm_thin.pyx; where C is small and K long, K is cut and the parts are summed.
 Threads share out chunks of C. Everything is chosen from the shape alone.
 """
 
-from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, sum_rows
+from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, sum_parts
 from fastnn._kernels.runtime cimport (
     fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
 )
@@ -458,18 +458,12 @@ cdef Gemm rest_of(const Gemm* g, long splits) noexcept nogil:
 cdef void run_split(const Gemm* g, const fastnn_kernels* table, long splits, char* scratch,
                     bint team, int threads) noexcept nogil:
     cdef Gemm part = part_of(g, splits), rest = rest_of(g, splits)
-    cdef long size = itemsize(g.dtype), i
     cdef char* inner = scratch + partial_bytes(g, splits)
     part.c = rest.c = scratch
     run_whole(&part, table, inner, team, threads)
     if rest.K > 0:
         run_whole(&rest, table, inner, False, 1)
-    if g.N == 1 and g.c_row == 1:
-        sum_rows(g.dtype, scratch, splits, g.M, g, <char*>g.c, g.M, True, <const char*>g.bias)
-        return
-    for i in range(g.M):
-        sum_rows(g.dtype, scratch + i * g.N * size, splits, g.M * g.N, g,
-                 <char*>g.c + i * g.c_row * size, g.N, False, <const char*>g.bias)
+    sum_parts(g, scratch, splits)
 
 
 cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcept nogil:

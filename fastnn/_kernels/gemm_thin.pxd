@@ -11,6 +11,5 @@ cdef bint is_thin(const Gemm* g, const fastnn_kernels* table) noexcept nogil
 cdef bint gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
                     bint team, int threads) noexcept nogil
 
-# y[j] = (y[j] if accumulate) + sum_i x[i, j] + bias[j], then ReLU: the sum of partial results
-cdef void sum_rows(int dtype, const char* x, long rows, long row_step, const Gemm* like,
-                   char* y, long cols, bint one_bias, const char* bias) noexcept nogil
+# g's C (+)= the sum of `count` partial results [count][M][N], then g's bias and ReLU
+cdef void sum_parts(const Gemm* g, const char* parts, long count) noexcept nogil

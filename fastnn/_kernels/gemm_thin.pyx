@@ -119,13 +119,17 @@ cdef float one_f32 = 1
 cdef double one_f64 = 1
 
 
-cdef void sum_rows(int dtype, const char* x, long rows, long row_step, const Gemm* like,
-                   char* y, long cols, bint one_bias, const char* bias) noexcept nogil:
+cdef void sum_parts(const Gemm* g, const char* parts, long count) noexcept nogil:
+    """A product with a row of ones, for each row of C; a single column is taken as one row."""
+    cdef long size = itemsize(g.dtype), i
+    cdef bint one_row = g.N == 1 and g.c_row == 1
     cdef gemm_thin_args t
-    t.m, t.n, t.k = 1, cols, rows
-    t.a = <const void*>&one_f64 if dtype == FLOAT64 else <const void*>&one_f32
+    t.m, t.n, t.k = 1, g.M if one_row else g.N, count
+    t.a = <const void*>&one_f64 if g.dtype == FLOAT64 else <const void*>&one_f32
     t.a_row = t.a_k = 0
-    t.b, t.b_k, t.b_col = x, row_step, 1
-    t.c, t.c_row, t.c_col = y, 0, 1
-    t.accumulate, t.relu, t.bias, t.bias_col = like.accumulate, like.relu, bias, not one_bias
-    kernels(dtype).gemm_columns(&t)
+    t.b_k, t.b_col, t.c_row, t.c_col = g.M * g.N, 1, 0, 1
+    t.accumulate, t.relu, t.bias, t.bias_col = g.accumulate, g.relu, g.bias, not one_row
+    for i in range(1 if one_row else g.M):
+        t.b = parts + i * g.N * size
+        t.c = <char*>g.c + i * g.c_row * size
+        kernels(g.dtype).gemm_columns(&t)

@@ -52,7 +52,8 @@ def test_every_tile_equals_the_reference(level, dtype, width):
                         relu=True,
                     )
                     expected = np.einsum("bik,bkj->ij", a[:, :rows], b, dtype=np.float64)
-                    magnitude = np.einsum("bik,bkj->ij", abs(a[:, :rows]), abs(b)) + abs(c[:rows]) + abs(bias)
+                    magnitude = np.einsum("bik,bkj->ij", abs(a[:, :rows]), abs(b))
+                    magnitude = magnitude + abs(c[:rows]) + abs(bias)
                     expected = np.maximum(expected + c[:rows] + bias, 0)
                     assert_close(y, expected, magnitude, batches * k)
                     # each element is one chain, whatever the height of the tile
@@ -116,7 +117,7 @@ def test_every_path_equals_the_reference(level, dtype, M, N, K, a_transposed, b_
     exact = a.astype(np.float64) @ b.astype(np.float64)
     magnitude = abs(a).astype(np.float64) @ abs(b).astype(np.float64) + abs(c) + abs(bias)
     with using_isa(level):
-        for accumulate, relu, b_vector in [(False, False, None), (True, False, bias), (False, True, bias)]:
+        for accumulate, relu, b_vector in [(0, 0, None), (1, 0, bias), (0, 1, bias)]:
             y = at_guard(c if accumulate else np.full((M, N), np.nan), dtype)
             product(a, b, y, b_vector, accumulate, relu)
             assert level == "scalar" or last_path() == path
@@ -177,7 +178,9 @@ def test_nothing_to_add_up_gives_the_bias_or_zeros():
         np.testing.assert_array_equal(y, np.broadcast_to(bias, (M, N)))
 
 
-@pytest.mark.parametrize(("M", "N", "K", "b_transposed"), [(5, 7, 9, False), (4, 30, 70, True), (1, 30, 9, False)])
+@pytest.mark.parametrize(
+    ("M", "N", "K", "b_transposed"), [(5, 7, 9, False), (4, 30, 70, True), (1, 30, 9, False)]
+)
 def test_not_a_number_is_passed_on_and_old_values_are_not_read(M, N, K, b_transposed):
     a, b = np.ones((M, K)), np.ones((N, K)).T if b_transposed else np.ones((K, N))
     a[0, 3] = np.nan

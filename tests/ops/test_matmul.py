@@ -59,7 +59,13 @@ def test_batches_permuted_and_expanded():
 @pytest.mark.parametrize("strided", [False, True])
 @pytest.mark.parametrize(
     ("first", "second"),
-    [((3, 4), (4, 5)), ((2, 3, 4), (4, 5)), ((2, 3, 4), (4,)), ((4,), (2, 4, 3)), ((2, 1, 3, 4), (5, 4, 2))],
+    [
+        ((3, 4), (4, 5)),
+        ((2, 3, 4), (4, 5)),
+        ((2, 3, 4), (4,)),
+        ((4,), (2, 4, 3)),
+        ((2, 1, 3, 4), (5, 4, 2)),
+    ],
 )
 def test_gradients_of_transposed_operands(first, second, strided):
     rng = np.random.default_rng(2)
@@ -111,7 +117,12 @@ def test_linear_of_a_permuted_input():
 
 @pytest.mark.parametrize(
     ("rows", "inner", "outer", "path"),
-    [(64, 784, 128, "packed"), (8, 784, 128, "dot"), (1, 784, 2000, "dot"), (300, 400, 500, "packed")],
+    [
+        (64, 784, 128, "packed"),
+        (8, 784, 128, "dot"),
+        (1, 784, 2000, "dot"),
+        (300, 400, 500, "packed"),
+    ],
 )
 def test_a_large_linear_has_the_same_bits_on_any_number_of_threads(rows, inner, outer, path):
     rng = np.random.default_rng(6)
