@@ -22,6 +22,7 @@ cdef class Node:
     cdef long[4] i
     cdef Tensor dy                       # the gradient gathered so far
     cdef bint queued
+    cdef bint many                       # several outputs: see attach_many
 
 cdef bint grad_enabled() noexcept
 cdef bint needs_graph(Tensor x) noexcept       # grad mode is on and x requires grad

@@ -217,6 +217,7 @@ cdef int attach_many(list outputs, Node node) except -1:
     cdef Tensor y
     cdef Node output
     cdef int k
+    node.many = True
     node.extra = ([None] * len(outputs), node.extra)
     for k in range(len(outputs)):
         y = <Tensor>outputs[k]
@@ -357,11 +358,20 @@ cdef int give(object where, Tensor gradient) except -1:
     return accumulate(<Tensor>where, gradient, Py_REFCNT(<PyObject*>gradient) <= 1)
 
 
+cdef int forget(Node node) except -1:
+    """Drop the gradients gathered so far; nothing else changes."""
+    if node is not None:
+        node.dy = None
+        if node.many and node.extra is not None:
+            node.extra = ([None] * len(node.extra[0]), node.extra[1])
+    return 0
+
+
 cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
     global heap, heap_size, heap_capacity
     cdef PyObject** outer_heap = heap
     cdef Py_ssize_t outer_size = heap_size, outer_capacity = heap_capacity
-    cdef Node node
+    cdef Node node = None
     cdef bint mode = grad_mode_get()
     heap, heap_size, heap_capacity = NULL, 0, 0      # a backward within a backward has its own
     grad_mode_set(False)
@@ -374,13 +384,16 @@ cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
             if node.backward == NULL:
                 raise released(node)
             node.backward(node, dy)
-            if not retain_graph:
+            if retain_graph:
+                forget(node)
+            else:
                 release(node)
-            elif node.extra is not None and type(node.extra) is tuple and type(node.extra[0]) is list:
-                node.extra = ([None] * len(node.extra[0]), node.extra[1])
+    except:
+        forget(node)
+        raise
     finally:
-        while heap_size > 0:          # after an error: forget the gradients under way
-            pop().dy = None
+        while heap_size > 0:          # after an error
+            forget(pop())
         free(heap)
         heap, heap_size, heap_capacity = outer_heap, outer_size, outer_capacity
         grad_mode_set(mode)

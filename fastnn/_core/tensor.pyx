@@ -443,6 +443,8 @@ cdef class Tensor:
     def __index__(self):
         if self.dtype_ >= FLOAT32:
             raise TypeError(f"a {self.dtype.name} tensor cannot be used as an index")
+        if self.size_ != 1:
+            raise TypeError(f"a tensor of shape {self.shape} is no index: that needs one element")
         return int(self.item())
 
     def __bool__(self):
