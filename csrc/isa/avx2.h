@@ -35,8 +35,16 @@ static inline mask m_tail(long n)
 
 static inline vec v_load(const real *p) { return V(loadu)(p); }
 static inline void v_store(real *p, vec x) { V(storeu)(p, x); }
-static inline vec v_load_n(const real *p, long n) { return V(maskload)(p, m_tail(n)); }
-static inline void v_store_n(real *p, vec x, long n) { V(maskstore)(p, m_tail(n), x); }
+/* a masked store of a whole vector is slow on some CPUs: masks are for true tails only */
+static inline vec v_load_n(const real *p, long n)
+{
+    return n >= VL ? v_load(p) : V(maskload)(p, m_tail(n));
+}
+static inline void v_store_n(real *p, vec x, long n)
+{
+    if (n >= VL) v_store(p, x);
+    else V(maskstore)(p, m_tail(n), x);
+}
 static inline vec v_set1(real x) { return V(set1)(x); }
 static inline vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 static inline vec v_fnma(vec a, vec b, vec c) { return V(fnmadd)(a, b, c); }

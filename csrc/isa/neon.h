@@ -25,13 +25,15 @@ static inline vec v_load(const real *p) { return V(vld1q)(p); }
 static inline void v_store(real *p, vec x) { V(vst1q)(p, x); }
 static inline vec v_load_n(const real *p, long n)
 {
+    if (n >= VL) return v_load(p);
     vec r = {0};
     for (int l = 0; l < VL && l < n; l++) r[l] = p[l];
     return r;
 }
 static inline void v_store_n(real *p, vec x, long n)
 {
-    for (int l = 0; l < VL && l < n; l++) p[l] = x[l];
+    if (n >= VL) v_store(p, x);
+    else for (int l = 0; l < VL && l < n; l++) p[l] = x[l];
 }
 static inline vec v_set1(real x) { return V(vdupq_n)(x); }
 static inline vec v_fma(vec a, vec b, vec c) { return V(vfmaq)(c, a, b); }
