@@ -114,6 +114,7 @@ UNARY(tanh, v_tanh(a))
 UNARY(gelu, a * v_normal_cdf(a))
 UNARY(gelu_tanh, HALF * a * (ONE + v_tanh(v_gelu_inner(a))))
 UNARY(silu, a * v_sigmoid(a))
+UNARY(mish, a * v_tanh(v_softplus(a)))
 /* p0 = beta, p1 = threshold */
 UNARY(softplus, v_select(v_lt(p1, p0 * a), a, v_softplus(p0 * a) / p0))
 UNARY(clamp, v_min(p1, v_max(p0, a)))
@@ -158,6 +159,12 @@ INLINE vec v_silu_slope(vec x)
     return s * v_fma(x, ONE - s, ONE);
 }
 BINARY(silu_backward, a * v_silu_slope(b))       /* b = x */
+INLINE vec v_mish_slope(vec x)
+{
+    vec t = v_tanh(v_softplus(x));
+    return v_fma(x * v_sigmoid(x), v_fnma(t, t, ONE), t);
+}
+BINARY(mish_backward, a * v_mish_slope(b))       /* b = x */
 BINARY(softplus_backward, v_select(v_lt(p1, p0 * b), a, a * v_sigmoid(p0 * b)))     /* b = x */
 BINARY(clamp_backward, v_select(m_and(v_le(p0, b), v_le(b, p1)), a, v_zero()))      /* b = x */
 BINARY(expm1_backward, v_fma(a, b, a))           /* b = y */

@@ -51,7 +51,10 @@ def batch_norm(n: int, c: int, size: int) -> Case:
 
 
 CASES = [
-    *[activation(name, 1 << 20) for name in ("relu", "sigmoid", "tanh", "gelu", "elu", "exp")],
+    *[
+        activation(name, 1 << 20)
+        for name in ("relu", "sigmoid", "tanh", "gelu", "elu", "exp", "mish")
+    ],
     activation("relu", 1 << 14),
     activation("tanh", 1 << 14),
     binary("add", 1 << 20),

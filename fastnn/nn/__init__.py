@@ -6,6 +6,7 @@ from fastnn.nn.activation import (
     GELU,
     LeakyReLU,
     LogSoftmax,
+    Mish,
     PReLU,
     ReLU,
     Sigmoid,
@@ -29,7 +30,7 @@ from fastnn.nn.loss import (
     SmoothL1Loss,
 )
 from fastnn.nn.module import Module
-from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
+from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from fastnn.nn.rnn import LSTM
@@ -60,12 +61,14 @@ __all__ = [
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",

@@ -35,6 +35,13 @@ class SiLU(Activation):
         return F.silu(input, self.inplace)
 
 
+class Mish(Activation):
+    """x tanh(softplus(x))."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, self.inplace)
+
+
 class LeakyReLU(Activation):
     """x where it is positive, negative_slope x elsewhere."""
 

@@ -4,6 +4,7 @@ from fastnn.ops.activation import (
     elu,
     gelu,
     leaky_relu,
+    mish,
     prelu,
     relu,
     sigmoid,
@@ -22,7 +23,7 @@ from fastnn.ops.loss import (
     smooth_l1_loss,
 )
 from fastnn.ops.matmul import linear
-from fastnn.ops.norm import batch_norm, layer_norm
+from fastnn.ops.norm import batch_norm, layer_norm, rms_norm
 from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from fastnn.ops.random import dropout
 from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
@@ -49,10 +50,12 @@ __all__ = [
     "linear",
     "log_softmax",
     "max_pool2d",
+    "mish",
     "mse_loss",
     "nll_loss",
     "prelu",
     "relu",
+    "rms_norm",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastnn._core.tensor import DType, Tensor, int64
 from fastnn.nn import init
-from fastnn.nn.functional import batch_norm, layer_norm
+from fastnn.nn.functional import batch_norm, layer_norm, rms_norm
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import empty, ones, zeros
@@ -147,4 +147,45 @@ class LayerNorm(Module):
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
             f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
+
+
+class RMSNorm(Module):
+    """Divides by the root mean square of the last dimensions (Zhang and Sennrich, 2019).
+
+    >>> import fastnn
+    >>> fastnn.nn.RMSNorm(8)(fastnn.zeros(2, 3, 8)).shape
+    (2, 3, 8)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        self.normalized_shape = tuple(shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        weight = (
+            Parameter(empty(self.normalized_shape, dtype=dtype)) if elementwise_affine else None
+        )
+        self.register_parameter("weight", weight)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )

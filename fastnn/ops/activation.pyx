@@ -136,6 +136,12 @@ def silu(input, inplace=False):
     return applied(input, unary(PW_silu, PW_silu_backward, False, input, "silu"), inplace)
 
 
+def mish(input, inplace=False):
+    """input * tanh(softplus(input)), elementwise (Misra, 2019)."""
+    check_float(as_tensor(input, "input"), "input")
+    return applied(input, unary(PW_mish, PW_mish_backward, False, input, "mish"), inplace)
+
+
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
     check_float(as_tensor(input, "input"), "input")
@@ -226,6 +232,7 @@ OPS = [
     op("tanh", tanh, method=True, cases="unary"),
     op("gelu", gelu, cases="gelu"),
     op("silu", silu, cases="unary"),
+    op("mish", mish, cases="unary"),
     op("softplus", softplus, cases="softplus"),
     op("prelu", prelu, cases="prelu"),
 ]

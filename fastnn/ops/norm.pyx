@@ -18,6 +18,9 @@ from fastnn._kernels.norm cimport (
     batch_backward, batch_constants, batch_forward, batch_statistics, layer_backward,
     layer_forward, norm_parts_bytes, norm_threads,
 )
+from fastnn.ops.activation import sqrt, square
+from fastnn.ops.pointwise import add, div, mul
+from fastnn.ops.reduce import mean
 from fastnn.ops.registry import op
 
 
@@ -319,7 +322,25 @@ cdef int layer_norm_backward(Node node, Tensor dy) except -1:
     return 0
 
 
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """input over the root of its mean square in the last dimensions, times weight.
+
+    normalized_shape: the sizes of those dimensions. eps: added to the mean square,
+    by default the spacing of numbers at 1 (Zhang and Sennrich, 2019).
+    """
+    cdef Tensor x = as_tensor(input, "input")
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape):] != shape:
+        raise ValueError(f"normalized_shape {shape} does not end the input's shape {x.shape}")
+    if eps is None:
+        eps = 2.0 ** (-23 if x.dtype_ == FLOAT32 else -52)
+    power = mean(square(x), tuple(range(-len(shape), 0)), keepdim=True)
+    y = div(x, sqrt(add(power, eps)))
+    return y if weight is None else mul(y, weight)
+
+
 OPS = [
     op("batch_norm", batch_norm, cases="batch_norm", public=False),
     op("layer_norm", layer_norm, cases="layer_norm", public=False),
+    op("rms_norm", rms_norm, cases="rms_norm", public=False),
 ]

@@ -438,6 +438,13 @@ def layer_norm(rng):
 
 
 @cases
+def rms_norm(rng):
+    for shape, inner in [((5, 7), 7), ((30, 70), (70,)), ((2, 3, 4, 5), (4, 5))]:
+        yield (rng.standard_normal(shape), inner), {}
+        yield (rng.standard_normal(shape), inner, rng.uniform(0.5, 2, inner)), {"eps": 1e-3}
+
+
+@cases
 def embedding(rng):
     for shape, rows, columns in [((), 3, 4), ((7,), 5, 1), ((3, 4), 2, 33), ((0, 2), 3, 5)]:
         yield (np.asarray(rng.integers(0, rows, shape)), rng.standard_normal((rows, columns))), {}

@@ -35,4 +35,9 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     return y
 
 
-REFERENCES = {"batch_norm": batch_norm, "layer_norm": layer_norm}
+def rms_norm(x, normalized_shape, weight=1.0, eps=0.0):
+    axes = tuple(range(-np.size(normalized_shape), 0))
+    return x / np.sqrt((x * x).mean(axis=axes, keepdims=True) + eps) * weight
+
+
+REFERENCES = {"batch_norm": batch_norm, "layer_norm": layer_norm, "rms_norm": rms_norm}

@@ -66,6 +66,7 @@ REFERENCES = {
     "tanh": np.tanh,
     "gelu": gelu,
     "silu": lambda x: x / (1 + np.exp(-x)),
+    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
     "softplus": softplus,
     "prelu": prelu,
 }
