@@ -11,7 +11,7 @@ from libc.stdlib cimport free, realloc
 
 from fastnn._core.tensor cimport (
     Tensor, alias, as_tensor, check_writable, contiguous, copy_into, dtype_of, hot_operators,
-    is_contiguous, is_dense, new_tensor, same_shape, shape_text,
+    is_contiguous, is_dense, new_like, new_tensor, same_shape, shape_text,
 )
 from fastnn._kernels.copy cimport copy_strided
 from fastnn._kernels.runtime cimport FLOAT32
@@ -242,23 +242,41 @@ cdef int begin_inplace(Tensor x, bint value_tracked) except -1:
                                "assign to the tensor itself, or clone() the view")
         if x.tracked or value_tracked:
             x.storage.rebases += 1
+        x.node = None                 # what x was has no part in what it becomes, unless the
+        x.tracked = False             # caller attaches a node that says so
     x.storage.version += 1
     return 0
 
 
+cdef Tensor kept(Tensor saved, Tensor x, Py_ssize_t* version):
+    """What a node saved; a copy of it if it lies in the memory of x, which is about to change."""
+    cdef Tensor y
+    if saved is None or saved.storage is not x.storage or saved.storage.version != version[0]:
+        return saved
+    y = new_like(saved, saved.dtype_)
+    copy_into(y, saved)
+    version[0] = y.storage.version
+    return y
+
+
 cdef Tensor write_inplace(Tensor x, Tensor result):
     cdef bint recorded = result.tracked and grad_mode_get()
+    cdef Node node
     if not same_shape(x, result):
         raise ValueError(f"a result of shape {shape_text(result)} does not fit in place "
                          f"into shape {shape_text(x)}")
     if result.dtype_ >= FLOAT32 > x.dtype_ or (recorded and result.dtype_ != x.dtype_):
         raise TypeError(f"a {dtype_of(result.dtype_).name} result cannot be written in place "
                         f"into a {dtype_of(x.dtype_).name} tensor")
+    node = <Node>result.node if recorded else None
+    if node is not None:
+        node.saved0 = kept(node.saved0, x, &node.version0)
+        node.saved1 = kept(node.saved1, x, &node.version1)
+        node.saved2 = kept(node.saved2, x, &node.version2)
     begin_inplace(x, recorded)
     copy_into(x, result)
-    if recorded:
-        x.node = result.node
-        x.tracked = True
+    if node is not None:
+        attach(x, node)
     return x
 
 

@@ -306,6 +306,58 @@ def test_an_error_leaves_no_gradient_behind_in_the_graph(parts):
     assert x.grad.tolist() == ([1, 0] if parts else [1, 1])
 
 
+# --- in place -------------------------------------------------------------------
+
+
+def test_an_operation_in_place_keeps_what_its_gradient_needs():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    h = x * 1
+    h *= w
+    h.mul_(h)
+    h.sum().backward()
+    assert x.grad.tolist() == [18, 64] and w.grad.tolist() == [6, 32]
+
+
+def test_random_numbers_in_place_cut_the_gradient():
+    x = leaf(1.0, 2.0)
+    for fill in (lambda y: y.uniform_(), lambda y: y.normal_(), lambda y: y.bernoulli_(0.5)):
+        y = x * 2
+        fill(y)
+        assert not y.requires_grad
+        (y * x).sum().backward()
+        assert x.grad.tolist() == y.tolist()
+        x.grad = None
+
+
+def test_a_view_is_stale_once_its_tensor_changed_in_the_graph():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = x * 1
+    view = y[1:]
+    early = view * 2
+    y.mul_(w)
+    for use in (lambda: view * 2, lambda: view.view(1), lambda: view.sum().backward()):
+        with pytest.raises(RuntimeError, match="taken before"):
+            use()
+    assert view.tolist() == [8]
+    early.backward(retain_graph=True)
+    assert x.grad.tolist() == [0, 2]
+    (y[1:] * 2).backward()
+    assert x.grad.tolist() == [0, 10]
+
+
+def test_writes_outside_the_graph_do_not_hide_views():
+    base = fastnn.zeros(2, 2)
+    row = base[0]
+    row.add_(1)
+    base.mul_(3)
+    assert row.tolist() == [3, 3] and base.tolist() == [[3, 3], [0, 0]]
+    p = fastnn.ones(2, 2, requires_grad=True)
+    with fastnn.no_grad():
+        p[0].zero_()
+        p.sub_(p * 0.5)
+    assert p.tolist() == [[0, 0], [0.5, 0.5]] and p.is_leaf
+
+
 # --- memory ---------------------------------------------------------------------
 
 
