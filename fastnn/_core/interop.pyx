@@ -66,8 +66,8 @@ def from_numpy(array):
         if cnp.PyArray_EquivTypenums(cnp.PyArray_TYPE(source), numpy_types[k]):
             code = k
     if code < 0:
-        raise TypeError(f"from_numpy() takes bool, uint8, int32, int64, float32 and float64 arrays, "
-                        f"not {array.dtype}")
+        raise TypeError("from_numpy() takes bool, uint8, int32, int64, float32 and float64 "
+                        f"arrays, not {array.dtype}")
     ndim = cnp.PyArray_NDIM(source)
     if ndim > MAX_NDIM:
         raise ValueError(f"at most {MAX_NDIM} dimensions are supported, got {ndim}")
@@ -75,7 +75,8 @@ def from_numpy(array):
     y = Tensor.__new__(Tensor)
     for d in range(ndim):
         if cnp.PyArray_STRIDE(source, d) < 0:
-            raise ValueError(f"negative strides {array.strides} are not supported; copy the array first")
+            raise ValueError(f"negative strides {array.strides} are not supported; "
+                             "copy the array first")
         if cnp.PyArray_STRIDE(source, d) % step:
             raise ValueError(f"strides {array.strides} are no multiple of the item size {step}; "
                              "copy the array first")

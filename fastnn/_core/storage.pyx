@@ -23,7 +23,8 @@ cdef extern from *:
     {
         const size_t huge = (size_t)2 << 20;
         size_t extra = nbytes >= huge ? huge : 0;
-        char *raw = mmap(0, nbytes + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *raw = mmap(0, nbytes + extra, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (raw == MAP_FAILED) return 0;
         if (extra) {
             char *start = (char *)(((size_t)raw + huge - 1) / huge * huge);

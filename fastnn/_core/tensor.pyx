@@ -522,8 +522,8 @@ cdef class Tensor:
             if not isinstance(value, Tensor):
                 raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
             if not same_shape(self, <Tensor>value) or self.dtype_ != (<Tensor>value).dtype_:
-                raise ValueError(f"grad must have shape {self.shape} and dtype {self.dtype.name}, got "
-                                 f"{value.shape} and {value.dtype.name}")
+                raise ValueError(f"grad must have shape {self.shape} and dtype {self.dtype.name}, "
+                                 f"got {value.shape} and {value.dtype.name}")
         self.grad_ = value
 
     @property

@@ -87,7 +87,9 @@ def contiguous(input, memory_format=contiguous_format):
         return x
     if memory_format == channels_last and is_channels_last(x):
         return x
-    return x if memory_format == preserve_format else copied(x, room_for(x, memory_format), "contiguous")
+    if memory_format == preserve_format:
+        return x
+    return copied(x, room_for(x, memory_format), "contiguous")
 
 
 # --- other dtypes -----------------------------------------------------------------
@@ -99,9 +101,9 @@ cdef Tensor cast_to(Tensor x, int dtype, bint copy):
 
 
 def to(self, *target, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
-    """In another dtype: to(dtype), to(other tensor); to("cpu") changes nothing. Itself if it is so already.
+    """In another dtype: to(dtype), to(other tensor); to("cpu") changes nothing.
 
-    Gradients pass between float32 and float64.
+    The tensor itself if it is so already. Gradients pass between float32 and float64.
 
     >>> fastnn.ones(2).to(fastnn.int64).dtype
     fastnn.int64
@@ -251,7 +253,8 @@ cdef Tensor triangle(Tensor x, long diagonal, bint upper):
         last = cols if upper else min(max(i + diagonal + 1, 0), cols)
         shape[r + 1] = last - first
         copy_strided(x.ndim_, shape,
-                     x.ptr + (i * x.strides_[r] + first * x.strides_[r + 1]) * size, x.strides_, x.dtype_,
+                     x.ptr + (i * x.strides_[r] + first * x.strides_[r + 1]) * size,
+                     x.strides_, x.dtype_,
                      y.ptr + (i * cols + first) * size, y.strides_, y.dtype_)
     return y
 
@@ -260,7 +263,8 @@ cdef Tensor triangle_to(object input, object diagonal, bint upper, const char* l
     cdef Tensor x = as_tensor(input, "input"), y
     cdef Node node
     if x.ndim_ < 2:
-        raise ValueError(f"{label.decode()}() needs at least 2 dimensions, got shape {shape_text(x)}")
+        raise ValueError(f"{label.decode()}() needs at least 2 dimensions, "
+                         f"got shape {shape_text(x)}")
     y = triangle(x, diagonal, upper)
     if needs_graph(x):
         node = new_node(triangle_backward, label)

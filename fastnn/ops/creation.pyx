@@ -285,7 +285,8 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         first, stride = start, step
         for i in range(shape[0]):
             (<double*>values.ptr)[i] = first + i * stride
-    return finish(converted(values, wanted_dtype(dtype, INT64 if whole else FLOAT32)), requires_grad)
+    code = wanted_dtype(dtype, INT64 if whole else FLOAT32)
+    return finish(converted(values, code), requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
@@ -320,7 +321,8 @@ cdef Tensor converted(Tensor x, int dtype):
 
 # --- like another --------------------------------------------------------------
 
-cdef Tensor filled_like(object input, object value, object dtype, object device, object requires_grad):
+cdef Tensor filled_like(object input, object value, object dtype, object device,
+                        object requires_grad):
     cdef Tensor x = check_tensor(input, "input"), y
     check_device(device)
     y = new_like(x, wanted_dtype(dtype, x.dtype_))

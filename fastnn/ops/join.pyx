@@ -12,7 +12,7 @@ from fastnn._core.tensor cimport (
     BOOL, MAX_NDIM, Tensor, as_tensor, cast, copy_into, is_channels_last, is_contiguous, itemsize,
     new_channels_last, new_tensor, normal_dim, shape_only, shape_text,
 )
-from fastnn.ops.view cimport Part, part_drop, part_of, part_step, whole
+from fastnn.ops.part cimport Part, part_drop, part_of, part_step, whole
 
 from fastnn.ops.registry import op
 
@@ -98,7 +98,8 @@ def cat(tensors, dim=0):
     cdef Py_ssize_t total = 0
     cdef int axis, d, dtype = BOOL
     # an empty vector is nothing to add to anything
-    parts = [entry for entry in xs if (<Tensor>entry).ndim_ != 1 or (<Tensor>entry).size_ > 0] or xs[:1]
+    parts = [entry for entry in xs if (<Tensor>entry).ndim_ != 1 or (<Tensor>entry).size_ > 0]
+    parts = parts or xs[:1]
     first = <Tensor>parts[0]
     if first.ndim_ == 0:
         raise ValueError("cat() of tensors of no dimensions; use stack()")
@@ -130,11 +131,13 @@ def stack(tensors, dim=0):
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef int axis, d, dtype = BOOL
     if first.ndim_ == MAX_NDIM:
-        raise ValueError(f"shape {shape_text(first)} already has the {MAX_NDIM} dimensions supported")
+        raise ValueError(f"shape {shape_text(first)} already has the {MAX_NDIM} dimensions "
+                         "supported")
     axis = normal_dim(dim, first.ndim_ + 1)
     for x in xs:
         if x.shape != first.shape:
-            raise ValueError(f"stack() needs equal shapes, got {shape_text(first)} and {shape_text(x)}")
+            raise ValueError(f"stack() needs equal shapes, got {shape_text(first)} and "
+                             f"{shape_text(x)}")
         dtype = max(dtype, x.dtype_)
     for d in range(first.ndim_ + 1):
         shape[d] = <Py_ssize_t>len(xs) if d == axis else first.shape_[d if d < axis else d - 1]
@@ -204,7 +207,8 @@ def split(tensor, split_size_or_sections, dim=0):
         size = split_size_or_sections
         if size < 0 or (size == 0 and x.shape_[d] != 0):
             raise ValueError(f"split() needs a length of at least 1, got {size}")
-        lengths = [min(size, x.shape_[d] - start) for start in range(0, x.shape_[d], max(size, 1))] or [0]
+        starts = range(0, x.shape_[d], max(size, 1))
+        lengths = [min(size, x.shape_[d] - start) for start in starts] or [0]
     else:
         lengths = [int(n) for n in split_size_or_sections]
         if sum(lengths) != x.shape_[d] or any([n < 0 for n in lengths]):

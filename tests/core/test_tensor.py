@@ -25,7 +25,7 @@ def test_attributes():
         x.size(3)
     with pytest.raises(TypeError, match="no dimensions"):
         len(fastnn.tensor(1))
-    with pytest.raises(TypeError, match="fastnn.tensor"):
+    with pytest.raises(TypeError, match=r"fastnn\.tensor"):
         Tensor([1])
 
 
