@@ -124,6 +124,10 @@ cdef object supported(object array):
 
 cdef Tensor copy_of(object data, int dtype):
     cdef Tensor source, y
+    if type(data) is float or type(data) is bool:
+        y = new_tensor(scalar_dtype(data) if dtype < 0 else dtype, 0, NULL)
+        fill_with(y, data)
+        return y
     if isinstance(data, Tensor):
         source = <Tensor>data
     else:

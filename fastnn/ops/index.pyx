@@ -116,9 +116,17 @@ cdef int slice_dim(Part* part, int dim, object entry) except -1:
     return 0
 
 
+cdef int take_one(Part* part, int dim, object entry, int axis) except -1:
+    cdef Py_ssize_t at = entry, size = part.shape[dim]
+    if at < -size or at >= size:
+        raise IndexError(f"index {at} is out of range for dimension {axis} of size {size}")
+    part_step(part, dim, at + size if at < 0 else at, 1, 1)
+    part_drop(part, dim)
+    return 0
+
+
 cdef Selection parse(Tensor x, object index):
     cdef Selection s = Selection.__new__(Selection)
-    cdef Py_ssize_t at
     cdef int d = 0, axis = 0, k        # dimension of the part, of x
     cdef Tensor mask
     s.part = whole(x)
@@ -132,12 +140,7 @@ cdef Selection parse(Tensor x, object index):
             d += 1
             axis += 1
         elif not isinstance(entry, Tensor):
-            at = entry
-            if at < -s.part.shape[d] or at >= s.part.shape[d]:
-                raise IndexError(f"index {at} is out of range for dimension {axis} of size "
-                                 f"{s.part.shape[d]}")
-            part_step(&s.part, d, at + s.part.shape[d] if at < 0 else at, 1, 1)
-            part_drop(&s.part, d)
+            take_one(&s.part, d, entry, axis)
             axis += 1
         else:
             indices = [entry]
@@ -255,7 +258,13 @@ cdef int run(Selection s, int mode, Tensor x, Tensor y, bint gradient) except -1
 
 cdef object getitem_forward(object input, object index):
     cdef Tensor x = <Tensor>input
-    cdef Selection s = parse(x, index)
+    cdef Selection s
+    cdef Part part
+    if type(index) is int and x.ndim_ > 0:        # the most frequent index, without detours
+        part = whole(x)
+        take_one(&part, 0, index, 0)
+        return part_view(x, &part, "getitem")
+    s = parse(x, index)
     if s.offsets is None:
         return part_view(x, &s.part, "getitem")
     return read(x, s, "getitem")
