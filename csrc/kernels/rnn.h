@@ -10,6 +10,14 @@
  * prefetched: they lie too far away for the hardware to see.
  * Called by _kernels/rnn.pyx. */
 
+INLINE void prefetch_gates(const real *gates, long half)
+{
+    __builtin_prefetch(gates, 1, 2);
+    __builtin_prefetch(gates + VL, 1, 2);
+    __builtin_prefetch(gates + half, 1, 2);
+    __builtin_prefetch(gates + half + VL, 1, 2);
+}
+
 static void lstm_gates_forward(const lstm_gates_args *s)
 {
     real *gates = s->gates;
@@ -28,7 +36,7 @@ static void lstm_gates_forward(const lstm_gates_args *s)
         v_store(gates + half + VL, o);
         v_store(c, cell);
         v_store_n(h, o * v_tanh(cell), s->units);
-        for (int k = 0; k < 4; k++) __builtin_prefetch(gates + s->next_step + k % 2 * VL + k / 2 * half, 1, 2);
+        prefetch_gates(gates + s->next_step, half);
         gates += s->gates_row;
         c_prev += VL;
         c += VL;
@@ -66,7 +74,7 @@ static void lstm_gates_backward(const lstm_gates_args *s)
         sum_f = sum_f + d_f;
         sum_g = sum_g + d_g;
         sum_o = sum_o + d_o;
-        for (int k = 0; k < 4; k++) __builtin_prefetch(gates + s->next_step + k % 2 * VL + k / 2 * half, 0, 2);
+        prefetch_gates(gates + s->next_step, half);
         gates += s->gates_row;
         dgates += s->gates_row;
         c_prev += VL;

@@ -42,6 +42,11 @@ cdef Tensor saved2(Node node)
 # for use in a backward function: hand a gradient on; `where` may be None
 cdef int give(object where, Tensor gradient) except -1
 
+# for use in a backward function: will the graph be needed again (retain_graph)? If
+# not, what the node saved in `extra` for itself alone may be overwritten; then
+# node.backward = NULL first, lest an error on the way lead to a second visit.
+cdef bint keeps_graph() noexcept
+
 # An operation with several outputs: outputs[i] becomes output i of node. Its
 # backward function is called with dy None and finds in node.extra[0] the list
 # of their gradients (None where an output was not used).

@@ -29,6 +29,7 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* thing)      # of an object it would count its own argument
 
 cdef unsigned long long nodes_created = 0
+cdef bint graph_kept = False      # may the backward() under way be repeated?
 
 
 # --- grad mode ----------------------------------------------------------------
@@ -385,12 +386,17 @@ cdef int forget(Node node) except -1:
     return 0
 
 
+cdef bint keeps_graph() noexcept:
+    return graph_kept
+
+
 cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
-    global heap, heap_size, heap_capacity
+    global heap, heap_size, heap_capacity, graph_kept
     cdef PyObject** outer_heap = heap
     cdef Py_ssize_t outer_size = heap_size, outer_capacity = heap_capacity
     cdef Node node = None
-    cdef bint mode = grad_mode_get()
+    cdef bint mode = grad_mode_get(), outer_kept = graph_kept
+    graph_kept = retain_graph
     heap, heap_size, heap_capacity = NULL, 0, 0      # a backward within a backward has its own
     grad_mode_set(False)
     try:
@@ -414,6 +420,7 @@ cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
             forget(pop())
         free(heap)
         heap, heap_size, heap_capacity = outer_heap, outer_size, outer_capacity
+        graph_kept = outer_kept
         grad_mode_set(mode)
     return 0
 

@@ -1,17 +1,6 @@
 # LSTM over a whole sequence. Arrays are contiguous.
 
-cdef struct LstmShape:
-    int dtype
-    long size                    # bytes in a number
-    long T, N, I, D              # steps, batch rows, inputs, hidden units
-    long rows                    # T * N
-    long vl, panels              # a panel is the gates of vl hidden units
-    long gates                   # 4 * vl * panels, the columns of all panels
-    int width                    # index of the register tile in use (gemm_tile)
-    long tile                    # its columns: half a panel or a whole one
-    long state_row               # row length of dh and dc: D in whole tiles
-    long blocks                  # of batch rows; 0: the hidden units are split instead
-    int threads                  # at most
+from fastnn._kernels.rnn_product cimport LstmShape
 
 cdef struct LstmArrays:
     const void* x                # [T, N, I]
@@ -32,6 +21,7 @@ cdef struct LstmGradients:
     const void* dy               # [T, N, D]
     const void* dh_n             # [N, D]
     const void* dc_n             # [N, D]
+    void* dgates                 # like gates, which may be overwritten: then the same
     void* dx
     void* dh0
     void* dc0

@@ -14,18 +14,18 @@ depend on each other, so the split does not touch the bits. Called by ops/rnn.py
 
 from libc.string cimport memcpy, memset
 
+from fastnn._kernels.rnn_product cimport (
+    LstmShape, Product, Weight, at, divide_up, multiply, multiply_all, pack_columns, pack_rows,
+    padded, unweave_bias, weave_bias, weight_gradients, weight_scratch_bytes,
+)
 from fastnn._kernels.runtime cimport (
-    fastnn_kernels, gemm_tile_args, item_task, itemsize, kernels, lstm_gates_args,
+    fastnn_kernels, item_task, itemsize, kernels, lstm_gates_args,
     parallel_for, parallel_team, team_barrier, team_size, team_task,
 )
 
 cdef enum:
     UNIT_SPLIT = 8           # below this many batch rows, threads split the hidden units
     BLOCK_ROWS = 16          # of a block of batch rows that one thread takes through all steps
-    K_BLOCK_BYTES = 1024     # a tile of B this high, 32 KiB, stays in the L1 cache
-    PRODUCT_TILES = 4        # row tiles in one item of a product over all steps
-    GROUP_PANELS = 2         # panels in one item of a weight gradient,
-    GROUP_ROWS = 256         # and columns of x
 
 cdef double NS_PER_FLOP = 0.01
 # A step shorter than this is not worth a barrier.
@@ -43,19 +43,7 @@ cdef struct Run:
     char* dh             # [N, state_row]
     char* dc             # [N, state_row]
     char* db             # [blocks, gates]
-    char* dw             # [gates / tile][I + D][tile]
-
-
-cdef inline char* at(const void* base, long index, const LstmShape* s) noexcept nogil:
-    return <char*>base + index * s.size
-
-
-cdef inline long divide_up(long n, long by) noexcept nogil:
-    return (n + by - 1) // by
-
-
-cdef inline size_t padded(const LstmShape* s, long n) noexcept nogil:
-    return <size_t>(n * s.size + 63) // 64 * 64
+    char* dw             # working memory of the weight gradients
 
 
 cdef LstmShape lstm_shape(int dtype, long T, long N, long I, long D) noexcept nogil:
@@ -73,155 +61,7 @@ cdef LstmShape lstm_shape(int dtype, long T, long N, long I, long D) noexcept no
     return s
 
 
-# --- packed weights --------------------------------------------------------------------
-
-cdef struct Pack:
-    const fastnn_kernels* table
-    const LstmShape* s
-    const char* w            # [4D, length]
-    long length
-    char* packed
-
-
-cdef void pack_columns_item(void* context, long item, int thread) noexcept nogil:
-    """One gate of one panel as columns of w', for a product that makes gates."""
-    cdef Pack* p = <Pack*>context
-    cdef const LstmShape* s = p.s
-    cdef long panel = item // 4, gate = item % 4, column = item * s.vl, k
-    cdef long units = min(s.vl, s.D - panel * s.vl)
-    cdef char* packed = at(p.packed, column // s.tile * p.length * s.tile + column % s.tile, s)
-    if units < s.vl:
-        for k in range(p.length):
-            memset(at(packed, k * s.tile, s), 0, s.vl * s.size)
-    p.table.copy_2d(at(p.w, (gate * s.D + panel * s.vl) * p.length, s), 1, p.length,
-                    packed, s.tile, 1, p.length, units)
-
-
-cdef void pack_rows_item(void* context, long item, int thread) noexcept nogil:
-    """One gate of one panel as rows of w, for a product that takes gates."""
-    cdef Pack* p = <Pack*>context
-    cdef const LstmShape* s = p.s
-    cdef long panel = item // 4, gate = item % 4, q, columns
-    cdef long units = min(s.vl, s.D - panel * s.vl)
-    cdef char* packed
-    for q in range(divide_up(p.length, s.tile)):
-        columns = min(s.tile, p.length - q * s.tile)
-        packed = at(p.packed, (q * s.gates + item * s.vl) * s.tile, s)
-        if units < s.vl or columns < s.tile:
-            memset(packed, 0, s.vl * s.tile * s.size)
-        p.table.copy_2d(at(p.w, (gate * s.D + panel * s.vl) * p.length + q * s.tile, s), p.length, 1,
-                        packed, s.tile, 1, units, columns)
-
-
-cdef void pack(item_task task, const LstmShape* s, const void* w, long length,
-               char* packed) noexcept nogil:
-    cdef Pack p = Pack(kernels(s.dtype), s, <const char*>w, length, packed)
-    parallel_for(task, &p, 4 * s.panels, min(s.threads, team_size(0.3 * s.gates * length)))
-
-
-# --- biases: b_ih + b_hh in panels going in, sums over the blocks coming out ----------
-
-ctypedef fused real:
-    float
-    double
-
-
-cdef void weave_bias(const LstmShape* s, const real* b, real* woven) noexcept nogil:
-    """woven += b, or nothing where b is NULL"""
-    cdef long gate, unit
-    if b != NULL:
-        for gate in range(4):
-            for unit in range(s.D):
-                woven[(unit // s.vl * 4 + gate) * s.vl + unit % s.vl] += b[gate * s.D + unit]
-
-
-cdef void unweave_bias(const LstmShape* s, const real* woven, real* b) noexcept nogil:
-    cdef long gate, unit, block
-    for gate in range(4):
-        for unit in range(s.D):
-            b[gate * s.D + unit] = 0
-    for block in range(max(s.blocks, <long>1)):
-        for gate in range(4):
-            for unit in range(s.D):
-                b[gate * s.D + unit] += woven[
-                    block * s.gates + (unit // s.vl * 4 + gate) * s.vl + unit % s.vl]
-
-
-# --- a product of rows with a packed weight ----------------------------------------------
-
-cdef struct Product:
-    const fastnn_kernels* table
-    const LstmShape* s
-    long rows, columns
-    const char* a            # [batches] of [rows, k]
-    long a_row, a_batch, batches, k
-    const char* b            # [columns / tile][batches * k][tile]
-    char* c
-    long c_row, c_tile       # c_tile: from one tile of columns to the next
-    bint accumulate
-    const char* bias
-
-
-cdef void multiply(const Product* p, long row0, long row1, long tile0, long tile1) noexcept nogil:
-    """Some rows and tiles of columns of c (+)= a b + bias, in blocks of k."""
-    cdef const LstmShape* s = p.s
-    cdef long length = p.k if p.batches > 1 else 1, parts = p.batches * p.k // max(length, <long>1)
-    cdef long blocks = divide_up(p.batches * p.k * s.size, K_BLOCK_BYTES), b, part, q
-    cdef gemm_tile_args tile
-    blocks = max(<long>1, min(parts, blocks))
-    memset(&tile, 0, sizeof(tile))
-    tile.a_row, tile.a_k, tile.a_batch = p.a_row, 1, p.a_batch
-    tile.b_k, tile.b_batch, tile.c_row = s.tile, p.k * s.tile, p.c_row
-    for b in range(blocks):
-        part = parts * b // blocks
-        tile.batches, tile.k = 1, parts * (b + 1) // blocks - part
-        if p.batches > 1:
-            tile.batches, tile.k = tile.k, p.k
-        tile.accumulate = p.accumulate or b > 0
-        for q in range(tile0, tile1):
-            tile.b = at(p.b, (q * p.batches * p.k + part * length) * s.tile, s)
-            if p.bias != NULL and b == blocks - 1:
-                tile.bias = at(p.bias, q * s.tile, s)
-            multiply_column(p, &tile, row0, row1, part * (p.a_batch if p.batches > 1 else 1), q)
-
-
-cdef void multiply_column(const Product* p, gemm_tile_args* tile, long row0, long row1,
-                          long a_first, long q) noexcept nogil:
-    """All rows of tile q of the columns; the last tile by the narrower ones that it fills."""
-    cdef const LstmShape* s = p.s
-    cdef long columns = min(s.tile, p.columns - q * s.tile), done = 0, rest, rows, tiles, i, r0
-    cdef int width
-    while done < columns:
-        rest = columns - done
-        width = s.width if rest >= s.tile else 2 if rest > 3 * s.vl else 1 if rest > s.vl else 0
-        tile.n = min(rest, s.vl << width)
-        rows = row1 - row0
-        tiles = divide_up(rows, p.table.gemm_rows[width])
-        for i in range(tiles):
-            r0 = row0 + rows * i // tiles
-            tile.a = at(p.a, r0 * p.a_row + a_first, s)
-            tile.c = at(p.c, r0 * p.c_row + q * p.c_tile + done, s)
-            p.table.gemm_tile[width][row0 + rows * (i + 1) // tiles - r0](tile)
-        done += tile.n
-        tile.b = at(tile.b, tile.n, s)
-
-
-cdef inline long product_item_rows(const Product* p) noexcept nogil:
-    return PRODUCT_TILES * p.table.gemm_rows[p.s.width]
-
-
-cdef void multiply_item(void* context, long item, int thread) noexcept nogil:
-    cdef Product* p = <Product*>context
-    cdef long items = divide_up(p.rows, product_item_rows(p))
-    multiply(p, p.rows * item // items, p.rows * (item + 1) // items,
-             0, divide_up(p.columns, p.s.tile))
-
-
-cdef void multiply_all(Product* p) noexcept nogil:
-    cdef double ns = 2.0 * p.rows * p.columns * p.batches * p.k * NS_PER_FLOP
-    parallel_for(multiply_item, p, divide_up(p.rows, product_item_rows(p)),
-                 min(p.s.threads, team_size(ns)))
-
+# --- forward ---------------------------------------------------------------------------
 
 cdef void project(Run* run) noexcept nogil:
     """gates = x w_ih' + b_ih + b_hh, for all steps."""
@@ -240,8 +80,6 @@ cdef void give_dx(Run* run) noexcept nogil:
         run.w_ih, <char*>run.g.dx, s.I, s.tile, False, NULL)
     multiply_all(&p)
 
-
-# --- forward ---------------------------------------------------------------------------
 
 cdef void step_forward(Run* run, long t, long n0, long n1, long panel0, long panel1) noexcept nogil:
     """Step t of some batch rows and panels of units."""
@@ -313,12 +151,8 @@ cdef void start_forward(Run* run) noexcept nogil:
                               at(a.c, panel * steps * s.N * s.vl, s), s.vl, 1,
                               s.N, min(s.vl, s.D - panel * s.vl))
     memset(run.bias, 0, s.gates * s.size)
-    if s.size == 4:
-        weave_bias(s, <const float*>a.b_ih, <float*>run.bias)
-        weave_bias(s, <const float*>a.b_hh, <float*>run.bias)
-    else:
-        weave_bias(s, <const double*>a.b_ih, <double*>run.bias)
-        weave_bias(s, <const double*>a.b_hh, <double*>run.bias)
+    weave_bias(s, a.b_ih, run.bias)
+    weave_bias(s, a.b_hh, run.bias)
 
 
 cdef size_t lstm_forward_scratch_bytes(const LstmShape* s) noexcept nogil:
@@ -334,8 +168,8 @@ cdef void lstm_forward(const LstmShape* s, const LstmArrays* a, char* scratch) n
     run.w_ih = run.w_hh + padded(s, s.gates * s.D)
     run.bias = run.w_ih + padded(s, s.gates * s.I)
     start_forward(&run)
-    pack(pack_columns_item, s, a.w_ih, s.I, run.w_ih)
-    pack(pack_columns_item, s, a.w_hh, s.D, run.w_hh)
+    pack_columns(s, a.w_ih, s.I, run.w_ih)
+    pack_columns(s, a.w_hh, s.D, run.w_hh)
     project(&run)
     run_steps(&run, forward_block, forward_units)
     for panel in range(s.panels):
@@ -377,7 +211,8 @@ cdef Product dh_product(Run* run, long t) noexcept nogil:
     cdef const LstmShape* s = run.s
     return Product(
         run.table, s, s.N, s.state_row, at(run.dgates, t * s.N * s.tile, s), s.tile,
-        s.rows * s.tile, s.gates // s.tile, s.tile, run.w_hh, run.dh, s.state_row, s.tile, False, NULL)
+        s.rows * s.tile, s.gates // s.tile, s.tile,
+        run.w_hh, run.dh, s.state_row, s.tile, False, NULL)
 
 
 cdef void backward_block(void* context, long block, int thread) noexcept nogil:
@@ -408,82 +243,18 @@ cdef void backward_units(void* context, int thread, int team) noexcept nogil:
             multiply(&p, 0, s.N, tile0, tile1)
 
 
-cdef struct Weight:          # gradient of one weight: dw = dgates' x over the rows of all steps
-    Run* run
-    const char* x            # [rows, length]
-    long rows, length, first # first: of the rows of dgates
-    char* woven              # [gates / tile][length][tile]
-    char* dw                 # [4D, length]
-    long groups, chunks      # items: groups of panels times chunks of columns of x
-
-
-cdef void weight_item(void* context, long item, int thread) noexcept nogil:
-    cdef Weight* w = <Weight*>context
-    if item >= w.groups * w.chunks:
-        item -= w.groups * w.chunks
-        w += 1
-    cdef const LstmShape* s = w.run.s
-    cdef const fastnn_kernels* table = w.run.table
-    cdef long panel0 = item // w.chunks * GROUP_PANELS, chunk = item % w.chunks
-    cdef long panel1 = min(panel0 + GROUP_PANELS, s.panels)
-    cdef long i0 = w.length * chunk // w.chunks, i1 = w.length * (chunk + 1) // w.chunks
-    cdef long per_panel = 4 * s.vl // s.tile, tiles = divide_up(i1 - i0, table.gemm_rows[s.width])
-    cdef long blocks = divide_up(w.rows * s.size, K_BLOCK_BYTES), block, k0, q, i, r0, r1
-    cdef gemm_tile_args tile
-    memset(&tile, 0, sizeof(tile))
-    tile.batches, tile.n = 1, s.tile
-    tile.a_row, tile.a_k, tile.b_k, tile.c_row = 1, w.length, s.tile, s.tile
-    for block in range(blocks):
-        k0 = w.rows * block // blocks
-        tile.k = w.rows * (block + 1) // blocks - k0
-        tile.accumulate = block > 0
-        for q in range(panel0 * per_panel, panel1 * per_panel):
-            tile.b = at(w.run.dgates, (q * s.rows + w.first + k0) * s.tile, s)
-            for i in range(tiles):
-                r0, r1 = i0 + (i1 - i0) * i // tiles, i0 + (i1 - i0) * (i + 1) // tiles
-                tile.a = at(w.x, k0 * w.length + r0, s)
-                tile.c = at(w.woven, (q * w.length + r0) * s.tile, s)
-                table.gemm_tile[s.width][r1 - r0](&tile)
-    unweave_weight(w, panel0, panel1, i0, i1)
-
-
-cdef void unweave_weight(const Weight* w, long panel0, long panel1, long i0, long i1) noexcept nogil:
-    """The columns of woven as rows of dw."""
-    cdef const LstmShape* s = w.run.s
-    cdef long item, column
-    for item in range(4 * panel0, 4 * panel1):
-        column = item * s.vl
-        w.run.table.copy_2d(
-            at(w.woven, (column // s.tile * w.length + i0) * s.tile + column % s.tile, s), 1, s.tile,
-            at(w.dw, (item % 4 * s.D + item // 4 * s.vl) * w.length + i0, s), w.length, 1,
-            min(s.vl, s.D - item // 4 * s.vl), i1 - i0)
-
-
-cdef Weight weight_gradient(Run* run, const void* x, long first, long length, char* woven,
-                            void* dw) noexcept nogil:
-    cdef const LstmShape* s = run.s
-    cdef Weight w
-    w.run, w.woven, w.dw, w.length, w.first = run, woven, <char*>dw, length, first
-    w.x, w.rows = at(x, first * length, s), s.rows - first
-    w.groups, w.chunks = divide_up(s.panels, GROUP_PANELS), divide_up(length, GROUP_ROWS)
-    if w.rows == 0 and dw != NULL:
-        memset(dw, 0, 4 * s.D * length * s.size)
-    if w.rows == 0 or dw == NULL:
-        w.groups = 0
-    return w
-
-
 cdef void give_dw(Run* run) noexcept nogil:
-    """Both weights in one region. The first step saw no hidden state but h0."""
+    """The first step saw no hidden state but h0."""
     cdef const LstmShape* s = run.s
-    cdef const LstmArrays* a = run.a
+    cdef long first = s.N if run.a.h0 == NULL else 0
+    cdef char* woven = run.dw + padded(s, s.gates * s.I)
+    cdef char* packed = woven + padded(s, s.gates * s.D)
     cdef Weight[2] w
-    w[0] = weight_gradient(run, a.x, 0, s.I, run.dw, run.g.dw_ih)
-    w[1] = weight_gradient(run, a.h, s.N if a.h0 == NULL else 0, s.D,
-                           run.dw + padded(s, s.gates * s.I), run.g.dw_hh)
-    cdef long items = w[0].groups * w[0].chunks + w[1].groups * w[1].chunks
-    cdef double ns = 2.0 * s.rows * s.gates * (s.I + s.D) * NS_PER_FLOP
-    parallel_for(weight_item, w, items, min(s.threads, team_size(ns)))
+    w[0] = Weight(s, run.dgates, 0, <const char*>run.a.x, s.I, run.dw, packed,
+                  <char*>run.g.dw_ih, 0, 0)
+    w[1] = Weight(s, run.dgates, first, at(run.a.h, first * s.D, s), s.D, woven, packed,
+                  <char*>run.g.dw_hh, 0, 0)
+    weight_gradients(w)
 
 
 cdef void start_state(Run* run, char* state, const void* last) noexcept nogil:
@@ -501,9 +272,9 @@ cdef void end_state(Run* run, const char* state, void* first) noexcept nogil:
 
 cdef size_t lstm_backward_scratch_bytes(const LstmShape* s) noexcept nogil:
     return (padded(s, s.gates * s.state_row) + padded(s, s.gates * divide_up(s.I, s.tile) * s.tile)
-            + padded(s, s.gates * s.rows) + 2 * padded(s, s.N * s.state_row)
+            + 2 * padded(s, s.N * s.state_row)
             + padded(s, max(s.blocks, <long>1) * s.gates)
-            + padded(s, s.gates * s.I) + padded(s, s.gates * s.D))
+            + padded(s, s.gates * s.I) + padded(s, s.gates * s.D) + weight_scratch_bytes(s))
 
 
 cdef void lstm_backward(const LstmShape* s, const LstmArrays* a, const LstmGradients* g,
@@ -512,13 +283,13 @@ cdef void lstm_backward(const LstmShape* s, const LstmArrays* a, const LstmGradi
     run.table, run.s, run.a, run.g = kernels(s.dtype), s, a, g
     run.w_hh = scratch
     run.w_ih = run.w_hh + padded(s, s.gates * s.state_row)
-    run.dgates = run.w_ih + padded(s, s.gates * divide_up(s.I, s.tile) * s.tile)
-    run.dh = run.dgates + padded(s, s.gates * s.rows)
+    run.dgates = <char*>g.dgates
+    run.dh = run.w_ih + padded(s, s.gates * divide_up(s.I, s.tile) * s.tile)
     run.dc = run.dh + padded(s, s.N * s.state_row)
     run.db = run.dc + padded(s, s.N * s.state_row)
     run.dw = run.db + padded(s, max(s.blocks, <long>1) * s.gates)
 
-    pack(pack_rows_item, s, a.w_hh, s.D, run.w_hh)
+    pack_rows(s, a.w_hh, s.D, run.w_hh)
     start_state(&run, run.dh, g.dh_n)
     start_state(&run, run.dc, g.dc_n)
     memset(run.db, 0, max(s.blocks, <long>1) * s.gates * s.size)
@@ -526,12 +297,9 @@ cdef void lstm_backward(const LstmShape* s, const LstmArrays* a, const LstmGradi
     end_state(&run, run.dh, g.dh0)
     end_state(&run, run.dc, g.dc0)
     if g.dx != NULL:
-        pack(pack_rows_item, s, a.w_ih, s.I, run.w_ih)
+        pack_rows(s, a.w_ih, s.I, run.w_ih)
         give_dx(&run)
     if g.db != NULL:
-        if s.size == 4:
-            unweave_bias(s, <const float*>run.db, <float*>g.db)
-        else:
-            unweave_bias(s, <const double*>run.db, <double*>g.db)
+        unweave_bias(s, run.db, g.db)
     if g.dw_ih != NULL or g.dw_hh != NULL:
         give_dw(&run)

@@ -7,7 +7,8 @@ Inside, everything is time-major: x [T, N, I], h and c from the initial state on
 from libc.string cimport memcpy, memset
 
 from fastnn._core.autograd cimport (
-    Node, attach_many, edge, give, needs_graph, new_node, save0, save1, save2, saved0, saved1, saved2,
+    Node, attach_many, edge, give, keeps_graph, needs_graph, new_node,
+    save0, save1, save2, saved0, saved1, saved2,
 )
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
@@ -54,8 +55,8 @@ cdef Tensor optional(object value, Tensor x, str name, tuple shape):
     cdef Tensor t = as_tensor(value, name)
     check_same_dtype(t, x, f"lstm: input and {name}")
     if t.shape != shape:
-        raise ValueError(f"lstm: {name} must have shape {shape} for input of shape {shape_text(x)}, "
-                         f"got {shape_text(t)}")
+        raise ValueError(f"lstm: {name} must have shape {shape} for input of shape "
+                         f"{shape_text(x)}, got {shape_text(t)}")
     return t
 
 
@@ -211,6 +212,7 @@ cdef int build_node(const LstmShape* s, Tensor x, list arguments, list outputs,
     save0(more, alias(h))
     node.i[0] = layout
     node.i[1] = arguments[3] is not None          # was there an h0?
+    node.i[2] = s.vl
     node.extra = (more, gates, c)
     return attach_many(outputs, node)
 
@@ -223,7 +225,10 @@ cdef int lstm_node_backward(Node node, Tensor dy) except -1:
     cdef Tensor dh_n = dense(dys[1]), dc_n = dense(dys[2])
     cdef Tensor h0 = h if node.i[1] else None     # all that matters is whether there was one
     cdef int layout = <int>node.i[0]
-    cdef LstmShape s = lstm_shape(x.dtype_, h.shape_[0] - 1, h.shape_[1], w_ih.shape_[1], h.shape_[2])
+    cdef LstmShape s = lstm_shape(x.dtype_, h.shape_[0] - 1, h.shape_[1],
+                                  w_ih.shape_[1], h.shape_[2])
+    if s.vl != node.i[2]:
+        raise RuntimeError("lstm: the instruction-set level was changed since the forward pass")
     dy = None if dys[0] is None else time_major(<Tensor>dys[0], layout)
     cdef list needed = [where is not None for where in node.inputs]
     cdef Tensor dx = new_array(&s, (s.T, s.N, s.I)) if needed[0] else None
@@ -235,8 +240,13 @@ cdef int lstm_node_backward(Node node, Tensor dy) except -1:
     cdef LstmArrays a = LstmArrays(
         data(x), data(h0), NULL, data(w_ih), data(w_hh), NULL, NULL,
         data(gates), data(h), data(c), True, NULL)
-    cdef LstmGradients g = LstmGradients(data(dy), data(dh_n), data(dc_n), data(dx), data(dh0),
-                                         data(dc0), data(dw_ih), data(dw_hh), data(db))
+    cdef Tensor dgates = gates
+    if keeps_graph():
+        dgates = new_array(&s, (s.rows, s.gates))
+    else:
+        node.backward = NULL
+    cdef LstmGradients g = LstmGradients(data(dy), data(dh_n), data(dc_n), data(dgates), data(dx),
+                                         data(dh0), data(dc0), data(dw_ih), data(dw_hh), data(db))
     run_backward(&s, &a, &g)
     cdef list gradients = [dx, dw_ih, dw_hh, dh0, dc0, db, db]
     cdef Tensor gradient

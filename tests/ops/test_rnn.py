@@ -260,6 +260,14 @@ def test_a_saved_tensor_changed_in_place_is_found(change):
         h.backward(from_numpy(np.ones(h.shape)))
 
 
+def test_a_level_changed_on_the_way_is_found():
+    with using_isa("scalar"):
+        y, _, _ = lstm(*leaves(arrays(3, 2, 3, 4)))
+    if len(levels()) > 1:
+        with pytest.raises(RuntimeError, match="instruction-set level"):
+            y.backward(from_numpy(np.ones(y.shape)))
+
+
 def test_an_empty_batch():
     given = leaves(arrays(3, 0, 4, 5))
     y, h, c = lstm(*given)
