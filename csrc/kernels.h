@@ -54,9 +54,13 @@ typedef void (*pointwise_fn)(const void *a, long sa, const void *b, long sb,
 
 /* reduce.h: rows or columns of x[i * row_step + j], i < rows, j < n, to y[rows] or y[n];
  * shift has one number for each y, or is NULL */
-enum { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_COUNT, REDUCE_KINDS };
-typedef void (*reduce_fn)(const void *x, long rows, long row_step, long n, const void *shift, void *y);
-typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t *index, void *value);
+enum {
+    REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_COUNT, REDUCE_KINDS
+};
+typedef void (*reduce_fn)(const void *x, long rows, long row_step, long n, const void *shift,
+                          void *y);
+typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t *index,
+                       void *value);
 
 /* softmax.h: the cross entropy of rows of n class scores, and its gradient */
 typedef struct {
@@ -170,15 +174,16 @@ typedef struct {
     void (*logsumexp)(const void *x, long rows, long n, void *y);
     void (*softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
     void (*log_softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
-    void (*logsumexp_backward)(const void *dy, const void *y, const void *x, long rows, long n, void *dx);
+    void (*logsumexp_backward)(const void *dy, const void *y, const void *x, long rows, long n,
+                               void *dx);
     void (*cross_entropy)(const cross_entropy_args *);
 
     /* loss.h: of n numbers x against targets t, with a constant p of the loss:
      * their sum; each of them; dx = slope * dy[i * dy_step] * scale, dy_step 0 or 1 */
     double (*loss_sum[LOSS_KINDS])(const void *x, const void *t, long n, double p);
     void (*loss_each[LOSS_KINDS])(const void *x, const void *t, long n, double p, void *y);
-    void (*loss_backward[LOSS_KINDS])(const void *x, const void *t, long n, double p, const void *dy,
-                                      long dy_step, double scale, void *dx);
+    void (*loss_backward[LOSS_KINDS])(const void *x, const void *t, long n, double p,
+                                      const void *dy, long dy_step, double scale, void *dx);
     /* norm.h: columns of x [rows, n] */
     void (*norm_stats)(const void *x, long rows, long n, void *mean, void *m2);
     void (*norm_merge)(const void *parts, long stride, long offset, long rows, long chunk, long n,

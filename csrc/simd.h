@@ -45,7 +45,10 @@ INLINE vec v_copy_sign(vec x, vec sign_of)
     return v_as_real(v_as_int(v_abs(x)) | (v_as_int(sign_of) & sign));
 }
 /* keeps NaN */
-INLINE vec v_clamp(vec x, real low, real high) { return v_min(v_set1(high), v_max(v_set1(low), x)); }
+INLINE vec v_clamp(vec x, real low, real high)
+{
+    return v_min(v_set1(high), v_max(v_set1(low), x));
+}
 INLINE long at_most(long n, long limit) { return n < limit ? n : limit; }
 
 /* Numbers put together and taken apart; n and k are whole numbers held as reals. */

@@ -3,17 +3,10 @@
 from fastnn import data, nn, optim
 from fastnn._config import show_config
 from fastnn._core.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from fastnn._core.dtype import DType, float32, float64, int32, int64, uint8
+from fastnn._core.dtype import bool_ as bool
 from fastnn._core.storage import empty_cache, memory_stats, reset_peak_memory_stats
-from fastnn._core.tensor import (
-    DType,
-    Tensor,
-    float32,
-    float64,
-    int32,
-    int64,
-    uint8,
-)
-from fastnn._core.tensor import bool_ as bool
+from fastnn._core.tensor import Tensor
 from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
 from fastnn.ops import OPS as _OPS

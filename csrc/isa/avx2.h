@@ -51,7 +51,10 @@ static inline vec v_fnma(vec a, vec b, vec c) { return V(fnmadd)(a, b, c); }
 static inline vec v_min(vec a, vec b) { return V(min)(a, b); }
 static inline vec v_max(vec a, vec b) { return V(max)(a, b); }
 static inline vec v_sqrt(vec x) { return V(sqrt)(x); }
-static inline vec v_round(vec x) { return V(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec v_round(vec x)
+{
+    return V(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 
 static inline mask v_lt(vec a, vec b) { return AS_INT(V(cmp)(a, b, _CMP_LT_OQ)); }
 static inline mask v_le(vec a, vec b) { return AS_INT(V(cmp)(a, b, _CMP_LE_OQ)); }
@@ -87,9 +90,18 @@ static inline void bytes_store(uint8_t *p, uint64_t word, long n)
 static inline veci i_set1(intr x) { return _mm256_set1_epi32(x); }
 static inline veci v_to_int(vec x) { return _mm256_cvttps_epi32(x); }
 static inline vec v_to_real(veci i) { return _mm256_cvtepi32_ps(i); }
-static inline veci i_load_u8(const uint8_t *p, long n) { return _mm256_cvtepu8_epi32(bytes_load(p, n)); }
-static inline veci i_load_i32(const int32_t *p, long n) { return _mm256_maskload_epi32(p, m_tail(n)); }
-static inline void i_store_i32(int32_t *p, veci i, long n) { _mm256_maskstore_epi32(p, m_tail(n), i); }
+static inline veci i_load_u8(const uint8_t *p, long n)
+{
+    return _mm256_cvtepu8_epi32(bytes_load(p, n));
+}
+static inline veci i_load_i32(const int32_t *p, long n)
+{
+    return _mm256_maskload_epi32(p, m_tail(n));
+}
+static inline void i_store_i32(int32_t *p, veci i, long n)
+{
+    _mm256_maskstore_epi32(p, m_tail(n), i);
+}
 static inline void i_store_u8(uint8_t *p, veci i, long n)
 {
     __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
@@ -97,9 +109,22 @@ static inline void i_store_u8(uint8_t *p, veci i, long n)
 }
 #else
 static inline veci i_set1(intr x) { return _mm256_set1_epi64x(x); }
-static inline veci v_to_int(vec x) { lanes r; for (int l = 0; l < VL; l++) r[l] = (intr)x[l]; return (veci)r; }
-static inline vec v_to_real(veci i) { vec r = v_set1(0); for (int l = 0; l < VL; l++) r[l] = (real)((lanes)i)[l]; return r; }
-static inline veci i_load_u8(const uint8_t *p, long n) { return _mm256_cvtepu8_epi64(bytes_load(p, n)); }
+static inline veci v_to_int(vec x)
+{
+    lanes r;
+    for (int l = 0; l < VL; l++) r[l] = (intr)x[l];
+    return (veci)r;
+}
+static inline vec v_to_real(veci i)
+{
+    vec r = v_set1(0);
+    for (int l = 0; l < VL; l++) r[l] = (real)((lanes)i)[l];
+    return r;
+}
+static inline veci i_load_u8(const uint8_t *p, long n)
+{
+    return _mm256_cvtepu8_epi64(bytes_load(p, n));
+}
 static inline veci i_load_i32(const int32_t *p, long n)
 {
     lanes r;
@@ -115,8 +140,14 @@ static inline void i_store_u8(uint8_t *p, veci i, long n)
     for (int l = 0; l < VL && l < n; l++) p[l] = (uint8_t)((lanes)i)[l];
 }
 #endif
-static inline mask m_load_u8(const uint8_t *p, long n) { return m_not(i_eq(i_load_u8(p, n), i_set1(0))); }
-static inline void m_store_u8(uint8_t *p, mask m, long n) { i_store_u8(p, _mm256_and_si256(m, i_set1(1)), n); }
+static inline mask m_load_u8(const uint8_t *p, long n)
+{
+    return m_not(i_eq(i_load_u8(p, n), i_set1(0)));
+}
+static inline void m_store_u8(uint8_t *p, mask m, long n)
+{
+    i_store_u8(p, _mm256_and_si256(m, i_set1(1)), n);
+}
 
 /* w_*: unsigned 64-bit lanes, for random bits; w_mul takes the low halves of its operands */
 typedef __m256i wide;

@@ -46,7 +46,10 @@ static inline vec v_fnma(vec a, vec b, vec c) { return V(fnmadd)(a, b, c); }
 static inline vec v_min(vec a, vec b) { return V(min)(a, b); }
 static inline vec v_max(vec a, vec b) { return V(max)(a, b); }
 static inline vec v_sqrt(vec x) { return V(sqrt)(x); }
-static inline vec v_round(vec x) { return V(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec v_round(vec x)
+{
+    return V(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 
 static inline mask v_lt(vec a, vec b) { return COMPARE(a, b, _CMP_LT_OQ); }
 static inline mask v_le(vec a, vec b) { return COMPARE(a, b, _CMP_LE_OQ); }
@@ -91,19 +94,44 @@ static inline void w_store_low(uint32_t *p, wide a)
 }
 
 #if REAL_BITS == 32
-static inline veci i_load_u8(const uint8_t *p, long n) { return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m_tail(n), p)); }
-static inline veci i_load_i32(const int32_t *p, long n) { return _mm512_maskz_loadu_epi32(m_tail(n), p); }
-static inline void i_store_u8(uint8_t *p, veci i, long n) { _mm512_mask_cvtepi32_storeu_epi8(p, m_tail(n), i); }
-static inline void i_store_i32(int32_t *p, veci i, long n) { _mm512_mask_storeu_epi32(p, m_tail(n), i); }
+static inline veci i_load_u8(const uint8_t *p, long n)
+{
+    return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m_tail(n), p));
+}
+static inline veci i_load_i32(const int32_t *p, long n)
+{
+    return _mm512_maskz_loadu_epi32(m_tail(n), p);
+}
+static inline void i_store_u8(uint8_t *p, veci i, long n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, m_tail(n), i);
+}
+static inline void i_store_i32(int32_t *p, veci i, long n)
+{
+    _mm512_mask_storeu_epi32(p, m_tail(n), i);
+}
 #else
-static inline veci i_load_u8(const uint8_t *p, long n) { return _mm512_cvtepu8_epi64(_mm_maskz_loadu_epi8(m_tail(n), p)); }
-static inline veci i_load_i32(const int32_t *p, long n) { return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(m_tail(n), p)); }
-static inline void i_store_u8(uint8_t *p, veci i, long n) { _mm512_mask_cvtepi64_storeu_epi8(p, m_tail(n), i); }
-static inline void i_store_i32(int32_t *p, veci i, long n) { _mm512_mask_cvtepi64_storeu_epi32(p, m_tail(n), i); }
+static inline veci i_load_u8(const uint8_t *p, long n)
+{
+    return _mm512_cvtepu8_epi64(_mm_maskz_loadu_epi8(m_tail(n), p));
+}
+static inline veci i_load_i32(const int32_t *p, long n)
+{
+    return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(m_tail(n), p));
+}
+static inline void i_store_u8(uint8_t *p, veci i, long n)
+{
+    _mm512_mask_cvtepi64_storeu_epi8(p, m_tail(n), i);
+}
+static inline void i_store_i32(int32_t *p, veci i, long n)
+{
+    _mm512_mask_cvtepi64_storeu_epi32(p, m_tail(n), i);
+}
 #endif
 static inline mask m_load_u8(const uint8_t *p, long n)
 {
-    return (mask)_mm_mask_test_epi8_mask(m_tail(n), _mm_maskz_loadu_epi8(m_tail(n), p), _mm_set1_epi8(-1));
+    __m128i bytes = _mm_maskz_loadu_epi8(m_tail(n), p);
+    return (mask)_mm_mask_test_epi8_mask(m_tail(n), bytes, _mm_set1_epi8(-1));
 }
 static inline void m_store_u8(uint8_t *p, mask m, long n)
 {

@@ -54,7 +54,10 @@ static inline mask m_or(mask a, mask b) { return a | b; }
 static inline mask m_not(mask a) { return ~a; }
 
 static inline veci i_set1(intr x) { veci r = {0}; return r + x; }
-static inline veci i_select(mask m, veci a, veci b) { return (veci)((m & (mask)a) | (~m & (mask)b)); }
+static inline veci i_select(mask m, veci a, veci b)
+{
+    return (veci)((m & (mask)a) | (~m & (mask)b));
+}
 static inline mask i_eq(veci a, veci b) { return (mask)(a == b); }
 static inline veci v_as_int(vec x) { return (veci)x; }
 static inline vec v_as_real(veci i) { return (vec)i; }
@@ -86,7 +89,10 @@ static inline void i_store_i32(int32_t *p, veci i, long n)
     for (int l = 0; l < VL && l < n; l++) p[l] = (int32_t)i[l];
 }
 static inline mask m_load_u8(const uint8_t *p, long n) { return ~i_eq(i_load_u8(p, n), i_set1(0)); }
-static inline void m_store_u8(uint8_t *p, mask m, long n) { i_store_u8(p, (veci)(m & (mask)i_set1(1)), n); }
+static inline void m_store_u8(uint8_t *p, mask m, long n)
+{
+    i_store_u8(p, (veci)(m & (mask)i_set1(1)), n);
+}
 
 /* w_*: unsigned 64-bit lanes, for random bits; w_mul takes the low halves of its operands */
 typedef uint64x2_t wide;

@@ -172,7 +172,8 @@ BINARY(log1p_backward, a / (ONE + b))            /* b = x */
 BINARY(prelu_backward_weight, v_where_positive(b, v_zero(), a * b)) /* b = x */
 
 TERNARY(div_backward_divisor, -a * (b / c))     /* b = y, c = divisor */
-TERNARY(pow_backward_base, v_select(v_eq(c, v_zero()), v_zero(), a * c * v_pow(b, c - ONE))) /* b = base, c = exponent */
+/* b = base, c = exponent */
+TERNARY(pow_backward_base, v_select(v_eq(c, v_zero()), v_zero(), a * c * v_pow(b, c - ONE)))
 /* b = base, c = y; the limit for base 0 is 0 */
 TERNARY(pow_backward_exponent, v_select(v_eq(b, v_zero()), v_zero(), a * c * v_log(b)))
 /* b, c = the two operands; ties share the gradient; the other operand's share is dy less this */

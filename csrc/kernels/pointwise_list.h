@@ -4,13 +4,13 @@
 #define POINTWISE_LIST(X)                                                              \
     X(neg) X(abs) X(sign) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(square) X(reciprocal) \
     X(erf) X(relu) X(leaky_relu) X(elu) X(sigmoid) X(tanh) X(gelu) X(gelu_tanh)        \
-    X(silu) X(mish) X(softplus) X(clamp)                                                       \
+    X(silu) X(mish) X(softplus) X(clamp)                                               \
     X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(prelu)                  \
     X(lt) X(le) X(gt) X(ge) X(eq) X(ne)                                                \
     X(abs_backward) X(sqrt_backward) X(square_backward) X(reciprocal_backward)         \
     X(erf_backward) X(relu_backward) X(leaky_relu_backward) X(elu_backward)            \
     X(sigmoid_backward) X(tanh_backward) X(gelu_backward) X(gelu_tanh_backward)        \
-    X(silu_backward) X(mish_backward) X(softplus_backward) X(clamp_backward) X(expm1_backward)          \
-    X(log1p_backward) X(sign_backward) X(prelu_backward_weight)                                         \
+    X(silu_backward) X(mish_backward) X(softplus_backward) X(clamp_backward) X(expm1_backward) \
+    X(log1p_backward) X(sign_backward) X(prelu_backward_weight)                        \
     X(where) X(div_backward_divisor) X(pow_backward_base) X(pow_backward_exponent)     \
     X(maximum_backward) X(minimum_backward) X(prelu_backward)

@@ -28,7 +28,7 @@ cdef bint grad_enabled() noexcept
 cdef bint needs_graph(Tensor x) noexcept       # grad mode is on and x requires grad
 cdef object edge(Tensor x)                     # where the gradient of x goes
 cdef Node new_node(backward_fn backward, const char* label)
-cdef void attach(Tensor y, Node node) noexcept # y becomes the output of node
+cdef void attach(Tensor y, Node node) noexcept  # y becomes the output of node
 
 # An input is saved as itself, an output as an alias(), lest it keep itself alive.
 # What was changed in place since is an error when it is asked for again.

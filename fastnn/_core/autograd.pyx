@@ -10,10 +10,9 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdlib cimport free, realloc
 
 from fastnn._core.tensor cimport (
-    Tensor, alias, as_tensor, check_writable, contiguous, copy_into, dtype_of, hot_operators,
-    is_contiguous, is_dense, new_like, new_tensor, same_shape, shape_text,
+    Tensor, alias, as_tensor, check_writable, copy_into, dtype_of, hot_operators, is_dense,
+    new_like, new_tensor, same_shape, shape_text,
 )
-from fastnn._kernels.copy cimport copy_strided
 from fastnn._kernels.runtime cimport FLOAT32
 
 cdef extern from *:
@@ -412,7 +411,7 @@ cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
                 forget(node)
             else:
                 release(node)
-    except:
+    except BaseException:
         forget(node)
         raise
     finally:

@@ -3,10 +3,7 @@
 cimport numpy as cnp
 
 from fastnn._core.storage cimport foreign_storage
-from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, Tensor, as_tensor, copy_into, dtype_of,
-    itemsize, new_like,
-)
+from fastnn._core.tensor cimport MAX_NDIM, Tensor, as_tensor, copy_into, itemsize, new_like
 
 cnp.import_array()
 

@@ -7,7 +7,6 @@ so meets no page fault. The GIL guards the arena.
 """
 
 cimport cython
-from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
 cdef extern from *:

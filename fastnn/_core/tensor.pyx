@@ -7,14 +7,12 @@ functions, all other methods through install_method(). Strides count elements.
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from cpython.number cimport PyNumber_Index
-from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE
+from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastnn._core.storage cimport Storage, new_storage
+from fastnn._core.storage cimport new_storage
 from fastnn._kernels.copy cimport copy_strided
-
-from fastnn._core.dtype import bool_, float32, float64, int32, int64, uint8
 
 globals()["DType"] = DType       # a class that is cimported is no attribute of the module by itself
 

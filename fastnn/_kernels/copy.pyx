@@ -2,9 +2,9 @@
 the destination's strides; the two innermost go to one micro-kernel call, the
 others are shared out among threads."""
 
-from libc.stdint cimport int64_t
-
-from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, convert, itemsize, kernels, parallel_for, team_size
+from fastnn._kernels.runtime cimport (
+    FLOAT32, FLOAT64, convert, itemsize, kernels, parallel_for, team_size,
+)
 
 cdef enum:
     MAX_DIMS = 8
@@ -62,7 +62,8 @@ cdef void copy_strided(int ndim, const Py_ssize_t* shape,
             continue
         k = n
         while k > 0 and c.dst_step[k - 1] < t:
-            c.shape[k], c.src_step[k], c.dst_step[k] = c.shape[k - 1], c.src_step[k - 1], c.dst_step[k - 1]
+            c.shape[k], c.src_step[k] = c.shape[k - 1], c.src_step[k - 1]
+            c.dst_step[k] = c.dst_step[k - 1]
             k -= 1
         c.shape[k], c.src_step[k], c.dst_step[k] = length, s, t
         n += 1
@@ -71,7 +72,8 @@ cdef void copy_strided(int ndim, const Py_ssize_t* shape,
     # neighbours that step through memory as one
     k = 0
     for d in range(1, n):
-        if c.src_step[k] == c.src_step[d] * c.shape[d] and c.dst_step[k] == c.dst_step[d] * c.shape[d]:
+        if (c.src_step[k] == c.src_step[d] * c.shape[d]
+                and c.dst_step[k] == c.dst_step[d] * c.shape[d]):
             c.shape[k] *= c.shape[d]
             c.src_step[k] = c.src_step[d]
             c.dst_step[k] = c.dst_step[d]
@@ -110,4 +112,5 @@ cdef void copy_strided(int ndim, const Py_ssize_t* shape,
     for d in range(c.ndim):
         total *= c.shape[d]
     parallel_for(copy_item, &c, total,
-                 team_size(<double>total * min(c.shape[n - 2], <long>BLOCK_ROWS) * c.shape[n - 1] * 0.3))
+                 team_size(<double>total * min(c.shape[n - 2], <long>BLOCK_ROWS)
+                           * c.shape[n - 1] * 0.3))

@@ -55,7 +55,7 @@ cdef void forward_item(void* context, long item, int thread) noexcept nogil:
 
 
 cdef void embedding_gather(int dtype, const char* indices, bint wide, long n, const char* w,
-                            long D, char* y, int threads) noexcept nogil:
+                           long D, char* y, int threads) noexcept nogil:
     cdef Embedding c
     c.indices, c.wide, c.n, c.x, c.y = indices, wide, n, w, y
     c.row_bytes = D * itemsize(dtype)
@@ -99,8 +99,8 @@ cdef void backward_item(void* context, long item, int thread) noexcept nogil:
 
 
 cdef void embedding_scatter(int dtype, const char* indices, bint wide, long n, const char* dy,
-                             long V, long D, long padding, char* scratch, char* dw,
-                             int threads) noexcept nogil:
+                            long V, long D, long padding, char* scratch, char* dw,
+                            int threads) noexcept nogil:
     cdef Embedding c
     cdef long* start = <long*>scratch
     c.table = kernels(dtype)

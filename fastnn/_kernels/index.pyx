@@ -8,9 +8,7 @@ Called by ops/index.pyx (index arrays, gather, scatter_add and their gradients).
 
 from libc.string cimport memcpy
 
-from fastnn._kernels.runtime cimport (
-    FLOAT32, FLOAT64, INT32, INT64, itemsize, parallel_for, team_size,
-)
+from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, INT32, INT64, parallel_for, team_size
 
 cdef enum:
     BUCKETS = 8

@@ -3,7 +3,6 @@
 Each thread of the team is bound to one CPU of the process while it measures, so
 that two threads never share one."""
 
-import os
 import time
 
 from libc.stdlib cimport free, malloc

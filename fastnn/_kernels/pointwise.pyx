@@ -48,7 +48,7 @@ cdef void run_row(const Pointwise* job, char** at, char* out, long n) noexcept n
             step[k] = job.operand[k].step[inner]
             if not is_direct(&job.operand[k], inner):
                 convert(job.operand[k].dtype, source[k], step[k],
-                               job.operand[k].expected, buffers[k], 1, part if step[k] else 1)
+                        job.operand[k].expected, buffers[k], 1, part if step[k] else 1)
                 source[k] = buffers[k]
                 step[k] = 1 if step[k] else 0
         if direct_out:
@@ -57,8 +57,8 @@ cdef void run_row(const Pointwise* job, char** at, char* out, long n) noexcept n
         else:
             job.fn(source[0], step[0], source[1], step[1], source[2], step[2], result, part, job.p)
             convert(job.out.expected, result, 1, job.out.dtype,
-                           out + done * job.out.step[inner] * itemsize(job.out.dtype),
-                           job.out.step[inner], part)
+                    out + done * job.out.step[inner] * itemsize(job.out.dtype),
+                    job.out.step[inner], part)
         done += part
 
 

@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    BOOL, FLOAT64, INT32, INT64, UINT8, itemsize, kernels, parallel_for, reduce_fn, team_size,
+    FLOAT64, INT32, INT64, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:

@@ -42,9 +42,11 @@ cdef extern from "kernels.h" nogil:
     enum:
         LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS
     ctypedef double (*loss_sum_fn)(const void* x, const void* t, long n, double p) noexcept nogil
-    ctypedef void (*loss_each_fn)(const void* x, const void* t, long n, double p, void* y) noexcept nogil
-    ctypedef void (*loss_backward_fn)(const void* x, const void* t, long n, double p, const void* dy,
-                                      long dy_step, double scale, void* dx) noexcept nogil
+    ctypedef void (*loss_each_fn)(const void* x, const void* t, long n, double p,
+                                  void* y) noexcept nogil
+    ctypedef void (*loss_backward_fn)(const void* x, const void* t, long n, double p,
+                                      const void* dy, long dy_step, double scale,
+                                      void* dx) noexcept nogil
     ctypedef struct cross_entropy_args:
         long rows, n
         const void* x
@@ -95,8 +97,8 @@ cdef extern from "kernels.h" nogil:
         long tap_row
         int tap_bytes
 
-    ctypedef void (*pool_backward_fn)(const pool_args* p, const void* taps, const void* dy, long row,
-                                      void* dx) noexcept nogil
+    ctypedef void (*pool_backward_fn)(const pool_args* p, const void* taps, const void* dy,
+                                      long row, void* dx) noexcept nogil
 
     ctypedef struct fastnn_kernels:
         const char* isa
@@ -104,7 +106,8 @@ cdef extern from "kernels.h" nogil:
         int vl
         int[3] gemm_rows
         gemm_tile_fn[3][17] gemm_tile
-        void (*gemm_pack)(const void* src, long si, long sj, void* dst, long k, long n, long nr) noexcept nogil
+        void (*gemm_pack)(const void* src, long si, long sj, void* dst, long k, long n,
+                          long nr) noexcept nogil
         void (*gemm_dot)(const gemm_thin_args* t) noexcept nogil
         void (*gemm_columns)(const gemm_thin_args* t) noexcept nogil
         void (*copy_2d)(const void* src, long s_row, long s_col, void* dst, long d_row, long d_col,
@@ -114,22 +117,26 @@ cdef extern from "kernels.h" nogil:
         arg_fn[2] arg_rows
         arg_fn[2] arg_columns
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil
-        void (*conv_column_sum)(const void* x, long x_row, void* y, long rows, long n) noexcept nogil
+        void (*conv_column_sum)(const void* x, long x_row, void* y, long rows,
+                                long n) noexcept nogil
         pointwise_fn* pointwise
         void (*peak_fma)(long rounds, void* y) noexcept nogil
         void (*peak_copy)(const void* src, void* dst, long n) noexcept nogil
         void (*softmax)(const void* x, long rows, long n, void* y) noexcept nogil
         void (*log_softmax)(const void* x, long rows, long n, void* y) noexcept nogil
         void (*logsumexp)(const void* x, long rows, long n, void* y) noexcept nogil
-        void (*softmax_backward)(const void* dy, const void* y, long rows, long n, void* dx) noexcept nogil
-        void (*log_softmax_backward)(const void* dy, const void* y, long rows, long n, void* dx) noexcept nogil
+        void (*softmax_backward)(const void* dy, const void* y, long rows, long n,
+                                 void* dx) noexcept nogil
+        void (*log_softmax_backward)(const void* dy, const void* y, long rows, long n,
+                                     void* dx) noexcept nogil
         void (*logsumexp_backward)(const void* dy, const void* y, const void* x, long rows, long n,
                                    void* dx) noexcept nogil
         void (*cross_entropy)(const cross_entropy_args* rows) noexcept nogil
         loss_sum_fn[5] loss_sum
         loss_each_fn[5] loss_each
         loss_backward_fn[5] loss_backward
-        void (*sgd_step)(void* x, const void* dx, void* buf, long n, const sgd_rule* rule) noexcept nogil
+        void (*sgd_step)(void* x, const void* dx, void* buf, long n,
+                         const sgd_rule* rule) noexcept nogil
         void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
                           const adam_rule* rule) noexcept nogil
         void (*random_uniform)(const random_stream* s, long first, long n, double low, double high,
@@ -160,7 +167,8 @@ cdef extern from "kernels.h" nogil:
                                const void* weight, void* dx, long rows, long n) noexcept nogil
         void (*norm_rows_sums)(const void* dy, const void* x, const void* mean, const void* rstd,
                                long rows, long n, void* sum, void* dot) noexcept nogil
-        void (*pool_max)(const pool_args* p, const void* x, long oh, void* y, void* taps) noexcept nogil
+        void (*pool_max)(const pool_args* p, const void* x, long oh, void* y,
+                         void* taps) noexcept nogil
         void (*pool_avg)(const pool_args* p, const void* x, long oh, void* y) noexcept nogil
         pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather
         void (*lstm_gates_forward)(const lstm_gates_args* panel) noexcept nogil

@@ -51,7 +51,8 @@ cdef extern from *:
     static const char *openmp_file(void)
     {
         Dl_info info;
-        return dladdr((void *)omp_get_num_threads, &info) && info.dli_fname ? info.dli_fname : "unknown";
+        if (dladdr((void *)omp_get_num_threads, &info) && info.dli_fname) return info.dli_fname;
+        return "unknown";
     }
     #else
     static const char *openmp_file(void) { return ""; }
@@ -133,7 +134,8 @@ cdef struct Share:          # the items of one thread, on a cache line of its ow
     long unused[14]
 
 
-cdef void run_share(item_task task, void* context, Share* shares, int team, int thread) noexcept nogil:
+cdef void run_share(item_task task, void* context, Share* shares, int team,
+                    int thread) noexcept nogil:
     """A thread works through its own share, then helps the others with theirs."""
     cdef int other
     cdef long item
@@ -251,7 +253,8 @@ def set_num_threads(n):
                       RuntimeWarning, stacklevel=2)
         return
     if n > 1 and not OPENMP_VERSION:
-        warnings.warn("this build has no OpenMP: fastnn stays on 1 thread", RuntimeWarning, stacklevel=2)
+        warnings.warn("this build has no OpenMP: fastnn stays on 1 thread", RuntimeWarning,
+                      stacklevel=2)
         return
     threads_wanted = n
 
@@ -294,7 +297,8 @@ def start():
     global threads_wanted
     asked = os.environ.get("FASTNN_ISA")
     if asked and asked not in levels():
-        raise ImportError(f"FASTNN_ISA={asked}: this build and this CPU offer {', '.join(levels())}")
+        raise ImportError(f"FASTNN_ISA={asked}: this build and this CPU offer "
+                          f"{', '.join(levels())}")
     use_isa(asked or levels()[0])
     threads_wanted = default_threads()[0]
     pthread_atfork(NULL, NULL, become_serial)

@@ -5,7 +5,6 @@ the bits do not depend on the number of threads. Arrays are row-major (rows, n).
 Called by ops/softmax.pyx.
 """
 
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (

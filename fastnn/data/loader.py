@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._core.tensor import Tensor, float64, int64
+from fastnn._core.dtype import float64, int64
+from fastnn._core.tensor import Tensor
 from fastnn.data.dataset import Dataset, Subset, TensorDataset
 from fastnn.ops.creation import arange, as_tensor, tensor
 from fastnn.ops.join import stack

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from fastnn._core.autograd import no_grad
-from fastnn._core.tensor import DType, Tensor, float32, float64
+from fastnn._core.dtype import DType, float32, float64
+from fastnn._core.tensor import Tensor
 from fastnn.nn.call import ModuleCall
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import as_tensor

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastnn._core.tensor import DType, Tensor, int64
+from fastnn._core.dtype import DType, int64
+from fastnn._core.tensor import Tensor
 from fastnn.nn import init
 from fastnn.nn.functional import batch_norm, layer_norm, rms_norm
 from fastnn.nn.module import Module

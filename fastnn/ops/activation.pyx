@@ -11,7 +11,7 @@ from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.tensor cimport (
-    FLOAT32, MAX_NDIM, Tensor, as_tensor, check_float, check_same_dtype, contiguous, new_view, shape_text,
+    MAX_NDIM, Tensor, as_tensor, check_float, check_same_dtype, contiguous, new_view, shape_text,
 )
 from fastnn._kernels.pointwise cimport *
 from fastnn.ops.broadcast cimport as_real, pointwise_binary, pointwise_ternary, unary
@@ -195,7 +195,8 @@ cdef int prelu_backward(Node node, Tensor dy) except -1:
     if node.input0 is not None:
         give(node.input0, pointwise_ternary(PW_prelu_backward, dy, x, wide))
     if node.input1 is not None:
-        dw = sum_to_shape(pointwise_binary(PW_prelu_backward_weight, dy, x), wide.ndim_, wide.shape_)
+        dw = pointwise_binary(PW_prelu_backward_weight, dy, x)
+        dw = sum_to_shape(dw, wide.ndim_, wide.shape_)
         give(node.input1, flat_like(contiguous(dw), w))
     return 0
 

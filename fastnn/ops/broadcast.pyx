@@ -120,12 +120,13 @@ cdef Tensor compute(int op, tuple operands, int result_dtype, int compute_dtype,
             x = <Tensor>operands[k]
             if broadcast(x, &ndim, shape):
                 raise ValueError("shapes " + ", ".join([shape_text(t) for t in operands
-                                                         if isinstance(t, Tensor)])
+                                                        if isinstance(t, Tensor)])
                                  + " do not broadcast together")
     for k in range(arity):
         if isinstance(operands[k], Tensor):
             x = <Tensor>operands[k]
-            if x.ndim_ == ndim and is_dense(x) and (like is None or like.engine_layout < x.engine_layout):
+            if x.ndim_ == ndim and is_dense(x) and (
+                    like is None or like.engine_layout < x.engine_layout):
                 for d in range(ndim):
                     if x.shape_[d] != shape[MAX_NDIM - ndim + d]:
                         break
@@ -168,7 +169,8 @@ cdef Tensor run(int op, tuple operands, Kind kind, bint masked=False,
     cdef int arity = len(operands), result, inner, k
     for k in range(arity):
         if not describe(operands[k], &values[k]):
-            raise TypeError(f"operands must be tensors or numbers, got {type(operands[k]).__name__}")
+            raise TypeError("operands must be tensors or numbers, got "
+                            f"{type(operands[k]).__name__}")
     result = promote(values, 2 if masked else arity)
     if kind == REAL and result < FLOAT32:
         result = FLOAT32

@@ -12,9 +12,8 @@ from fastnn._core.autograd cimport (
 )
 from fastnn._core.tensor cimport (
     BOOL, FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, DType, Tensor, as_tensor, cast,
-    check_same_dtype, copy_into, dtype_code, is_channels_last, is_contiguous, itemsize,
-    new_channels_last, new_like, new_tensor, normal_dim, row_major, same_shape, shape_only,
-    shape_text,
+    copy_into, dtype_code, is_channels_last, is_contiguous, itemsize, new_channels_last, new_like,
+    new_tensor, normal_dim, shape_only, shape_text,
 )
 from fastnn._kernels.copy cimport copy_strided
 from fastnn.ops.creation cimport check_device, fill_with

@@ -94,7 +94,7 @@ cdef int embedding_backward(Node node, Tensor dy) except -1:
     scratch = <char*>scratch_take(nbytes)
     with nogil:
         embedding_scatter(dy.dtype_, x.ptr, x.dtype_ == INT64, x.size_, dy.ptr, V, D, padding,
-                           scratch, dw.ptr, threads)
+                          scratch, dw.ptr, threads)
     scratch_give(scratch, nbytes)
     give(node.input0, dw)
     return 0

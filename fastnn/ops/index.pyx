@@ -15,9 +15,8 @@ from fastnn._core.autograd cimport (
     Node, attach, begin_inplace, edge, give, needs_graph, new_node,
 )
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, INT32, INT64, MAX_NDIM, HotOperators, Tensor, alias, as_tensor, cast,
-    contiguous, copy_into, dtype_of, hot_operators, is_contiguous, itemsize, new_tensor,
-    normal_dim, same_shape, shape_only, shape_text,
+    BOOL, FLOAT32, INT32, INT64, MAX_NDIM, HotOperators, Tensor, alias, cast, contiguous,
+    copy_into, hot_operators, is_contiguous, itemsize, new_tensor, shape_only, shape_text,
 )
 from fastnn._kernels.index cimport *
 from fastnn.ops.creation cimport copy_of, fill_with
@@ -151,9 +150,9 @@ cdef Selection parse(Tensor x, object index):
                         raise IndexError(f"a mask of shape {shape_text(mask)} does not fit "
                                          f"dimension {axis + k} of shape {shape_text(x)}")
                 indices = coordinates(mask)
-            for entry in indices:
+            for places in indices:
                 s.dims.append(d)
-                s.indices.append(cast(<Tensor>entry, INT64))
+                s.indices.append(cast(<Tensor>places, INT64))
                 s.axes.append(axis)
                 d += 1
                 axis += 1

@@ -438,7 +438,7 @@ cdef int linear_backward(Node node, Tensor dy) except -1:
     """dx = dy w, dw = dy^T x, dbias = the column sums of dy."""
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef int vector = 1 if dy.ndim_ == 1 else 0, d
-    cdef Tensor x, w, dx
+    cdef Tensor _x, w, dx             # _x is what a looks into
     cdef Stack a, s
     dy = all_rows(with_unit_step(dy), vector, &s)
     if node.input0 is not None:
@@ -450,7 +450,7 @@ cdef int linear_backward(Node node, Tensor dy) except -1:
         multiply_into(dx, s, stack(w, 0), None, False)
         give(node.input0, dx)
     if node.input1 is not None:
-        x = all_rows(saved0(node), vector, &a)
+        _x = all_rows(saved0(node), vector, &a)
         give(node.input1, product(dy.dtype_, transposed(s), a, 0))
     if node.input2 is not None:
         give(node.input2, sum_columns(dy))

@@ -20,7 +20,7 @@ from fastnn._kernels.norm cimport (
 )
 from fastnn.ops.activation import sqrt, square
 from fastnn.ops.pointwise import add, div, mul
-from fastnn.ops.reduce import mean
+from fastnn.ops.reduce import mean as mean_of
 from fastnn.ops.registry import op
 
 
@@ -334,7 +334,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
         raise ValueError(f"normalized_shape {shape} does not end the input's shape {x.shape}")
     if eps is None:
         eps = 2.0 ** (-23 if x.dtype_ == FLOAT32 else -52)
-    power = mean(square(x), tuple(range(-len(shape), 0)), keepdim=True)
+    power = mean_of(square(x), tuple(range(-len(shape), 0)), keepdim=True)
     y = div(x, sqrt(add(power, eps)))
     return y if weight is None else mul(y, weight)
 

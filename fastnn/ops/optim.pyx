@@ -52,7 +52,7 @@ cdef class Gathered:
         update = &self.updates[self.count]
         memset(update, 0, sizeof(Update))
         update.x, update.dx, update.n, update.dtype = x.ptr, dx.ptr, x.size_, x.dtype_
-        if x.size_ > 0:           # the driver knows no empty parameter; the next one takes the place
+        if x.size_ > 0:         # the driver knows no empty parameter; the next one takes the place
             self.count += 1
             self.elements += x.size_
         return update
@@ -121,7 +121,7 @@ def sgd_step(list groups, state):
     cdef Tensor parameter, x
     cdef dict group, entry
     cdef double lr, momentum, damp, weight_decay, sign
-    cdef bint nesterov, first
+    cdef bint nesterov
     for group in groups:
         lr, momentum, damp = group["lr"], group["momentum"], 1 - <double>group["dampening"]
         weight_decay, nesterov = group["weight_decay"], group["nesterov"]

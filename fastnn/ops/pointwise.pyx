@@ -99,10 +99,10 @@ cdef void save_factors(Node node, object a, object b) except *:
         save1(node, <Tensor>b)
 
 
-cdef Tensor combined(int op, Tensor dy, Tensor factor, double number):
+cdef Tensor combined(int code, Tensor dy, Tensor factor, double number):
     if factor is not None:
-        return binary(op, dy, factor, ARITHMETIC)
-    return run(op, (dy, number), ARITHMETIC)
+        return binary(code, dy, factor, ARITHMETIC)
+    return run(code, (dy, number), ARITHMETIC)
 
 
 def mul(input, other):
@@ -339,7 +339,8 @@ def isfinite(input):
 
 cdef int check_bool(object x) except -1:
     if isinstance(x, Tensor) and (<Tensor>x).dtype_ != BOOL:
-        raise TypeError(f"logical operators need bool tensors, got {dtype_of((<Tensor>x).dtype_).name}")
+        raise TypeError("logical operators need bool tensors, got "
+                        f"{dtype_of((<Tensor>x).dtype_).name}")
     return 0
 
 

@@ -11,7 +11,7 @@ from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.tensor cimport (
-    FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
+    FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
     check_same_dtype, contiguous, dtype_of, new_tensor, new_view, normal_dim, same_shape,
     shape_text,
 )
@@ -72,24 +72,24 @@ cdef long row_length(Tensor x, int dim) noexcept:
 
 # --- softmax ------------------------------------------------------------------
 
-cdef Tensor over_rows(RowOperation op, Tensor x, int dim):
+cdef Tensor over_rows(RowOperation kind, Tensor x, int dim):
     """A softmax of x along dim, in rows."""
     cdef Tensor rows = rows_along(x, dim), y = new_rows(x, dim)
     cdef long n = row_length(x, dim)
     if x.size_ > 0:
         with nogil:
-            softmax_rows(op, x.dtype_, x.size_ // n, n, rows.ptr, y.ptr)
+            softmax_rows(kind, x.dtype_, x.size_ // n, n, rows.ptr, y.ptr)
     return y
 
 
-cdef Tensor over_rows_backward(RowOperation op, Tensor dy, Tensor y, int dim):
+cdef Tensor over_rows_backward(RowOperation kind, Tensor dy, Tensor y, int dim):
     cdef Tensor dx = new_rows(y, dim)
     cdef long n = row_length(y, dim)
     dy = rows_along(dy, dim)
     y = rows_along(y, dim)
     if y.size_ > 0:
         with nogil:
-            softmax_rows_backward(op, y.dtype_, y.size_ // n, n, dy.ptr, y.ptr, NULL, dx.ptr)
+            softmax_rows_backward(kind, y.dtype_, y.size_ // n, n, dy.ptr, y.ptr, NULL, dx.ptr)
     return settled(dx)
 
 
