@@ -63,7 +63,7 @@ cdef void pack_rows_item(void* context, long item, int thread) noexcept nogil:
 
 
 cdef void pack_all(item_task task, const LstmShape* s, const void* w, long length,
-               char* packed) noexcept nogil:
+                   char* packed) noexcept nogil:
     cdef Pack p = Pack(kernels(s.dtype), s, <const char*>w, length, packed)
     parallel_for(task, &p, 4 * s.panels, min(s.threads, team_size(0.3 * s.gates * length)))
 
