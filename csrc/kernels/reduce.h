@@ -10,10 +10,10 @@
  * where there is one. Called by _kernels/reduce.pyx. */
 
 enum {
-    REDUCE_BLOCK = 4096, /* of a row, before the accumulators are folded */
-    REDUCE_STRIP = 512,  /* columns at a time; their accumulators stay in L1 */
-    REDUCE_GROUP = 8,    /* rows joined in registers before memory is touched */
-    REDUCE_TALL = 128,   /* rows joined before they are added to the total */
+    REDUCE_BLOCK = 256 * VL, /* of a row, before the accumulators are folded */
+    REDUCE_STRIP = 512,      /* columns at a time; their accumulators stay in L1 */
+    REDUCE_GROUP = 8,        /* rows joined in registers before memory is touched */
+    REDUCE_TALL = 128,       /* rows joined before they are added to the total */
 };
 
 static const real reduce_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -73,10 +73,20 @@ INLINE vec reduce_block(const int kind, const real *x, long n, vec shift)
 INLINE vec reduce_row(const int kind, const real *x, long n, real shift_)
 {
     const vec shift = v_set1(shift_);
-    vec total = reduce_block(kind, x, at_most(n, REDUCE_BLOCK), shift);
-    for (long j = REDUCE_BLOCK; j < n; j += REDUCE_BLOCK)
-        total = reduce_join(kind, total,
-                            reduce_block(kind, x + j, at_most(n - j, REDUCE_BLOCK), shift));
+    vec partial[64], total = v_zero(); /* partial[l]: the join of 2^l blocks */
+    long blocks = 0;
+    if (n <= REDUCE_BLOCK) return reduce_block(kind, x, n, shift);
+    for (long j = 0; j < n; j += REDUCE_BLOCK, blocks++) {
+        vec v = reduce_block(kind, x + j, at_most(n - j, REDUCE_BLOCK), shift);
+        int l = 0;
+        for (long full = blocks; full & 1; full >>= 1) v = reduce_join(kind, partial[l++], v);
+        partial[l] = v;
+    }
+    for (int l = 0, found = 0; blocks >> l; l++)
+        if (blocks >> l & 1) {
+            total = found ? reduce_join(kind, partial[l], total) : partial[l];
+            found = 1;
+        }
     return total;
 }
 
