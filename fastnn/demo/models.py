@@ -36,5 +36,5 @@ class RowReader(nn.Module):
 
 
 MODELS = {"CNN": cnn, "LSTM": RowReader}
-EPOCHS = {"CNN": 8, "LSTM": 20}
+EPOCHS = {"CNN": 12, "LSTM": 20}
 LEARNING_RATE = {"CNN": 1e-3, "LSTM": 2e-3}
