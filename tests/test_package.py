@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn._kernels.runtime import openmp
 
 
 def python(code, **environment):
@@ -58,11 +59,13 @@ def test_unknown_level_in_the_environment_is_an_import_error():
 WORK = "x = fastnn.ones(1 << 20); y = (x + x).sum().item()"
 
 
+@pytest.mark.skipif(not openmp(), reason="this build has no OpenMP")
 def test_a_thread_limit_of_one_gives_the_same_result():
     code = f"import fastnn; fastnn.set_num_threads(2); {WORK}; print(y)"
     assert python(code, OMP_THREAD_LIMIT="1") == str(float(2 << 20))
 
 
+@pytest.mark.skipif(not openmp(), reason="this build has no OpenMP")
 def test_a_forked_child_works_on_one_thread():
     code = f"""
 import os, warnings, fastnn

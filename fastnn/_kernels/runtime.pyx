@@ -18,7 +18,9 @@ cdef extern from *:
     #include <pthread.h>
     #if defined(_OPENMP)
     #include <omp.h>
+    #define OPENMP_DATE _OPENMP
     #else
+    #define OPENMP_DATE 0
     static int omp_get_num_threads(void) { return 1; }
     static int omp_in_parallel(void) { return 0; }
     #endif
@@ -68,7 +70,7 @@ cdef extern from *:
     void team_meet() noexcept nogil
     const char* openmp_file() noexcept
     const char* FASTNN_COMPILER
-    enum: OPENMP_VERSION "_OPENMP + 0"
+    enum: OPENMP_VERSION "OPENMP_DATE"
 
 cdef extern from "kernels.h" nogil:
     int fastnn_levels(const char** names, int capacity)

@@ -8,6 +8,7 @@ import pytest
 import fastnn
 from fastnn._kernels import runtime
 from fastnn.ops.random import dropout
+from fastnn.testing import num_threads
 from tests.guard import guarded
 
 LANES = 64  # blocks that make a group of consecutive elements
@@ -188,11 +189,11 @@ def everything(n):
 
 
 def test_threads_do_not_change_a_bit():
-    runtime.set_num_threads(1)
-    expected, _ = everything(100_003)
+    with num_threads(1):
+        expected, _ = everything(100_003)
     for threads in (2, 3):
-        runtime.set_num_threads(threads)
-        drawn, teams = everything(100_003)
+        with num_threads(threads):
+            drawn, teams = everything(100_003)
         assert drawn == expected
         assert teams == [threads] * 2
 

@@ -6,6 +6,7 @@ import pytest
 from fastnn._core.interop import from_numpy
 from fastnn._kernels import runtime
 from fastnn.optim import SGD, Adam, AdamW, Optimizer
+from fastnn.testing import num_threads
 
 SHAPES = [(1,), (3, 5), (16,), (17, 33), (0,), (2, 3, 4, 5), (8192,), (16391,)]
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
@@ -151,14 +152,11 @@ def test_together_as_one_by_one(make):
 @pytest.mark.parametrize("make", MAKERS)
 def test_threads_give_the_same_bits(make):
     start, gradients = problem(np.float32, shapes=[(700, 300), (300,), (50_001,), (7,)])
-    before, results = runtime.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            runtime.set_num_threads(threads)
+    results = []
+    for threads in (1, 2, 3):
+        with num_threads(threads):
             results.append(run(make, start, gradients))
             assert runtime.last_team() == threads
-    finally:
-        runtime.set_num_threads(before)
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
