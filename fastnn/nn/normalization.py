@@ -106,7 +106,43 @@ class BatchNorm2d(BatchNorm):
     ranks = (4,)
 
 
-class LayerNorm(Module):
+class SampleNorm(Module):
+    """What layers that normalise the last dimensions of each sample share."""
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None,
+        elementwise_affine: bool,
+        dtype: DType | None,
+        parameters: dict[str, bool],
+    ) -> None:
+        """parameters: their names, and whether this layer has them."""
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        self.normalized_shape = tuple(shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        for name, wanted in parameters.items():
+            self.register_parameter(
+                name, Parameter(empty(self.normalized_shape, dtype=dtype)) if wanted else None
+            )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if getattr(self, "bias", None) is not None:
+            init.zeros_(self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class LayerNorm(SampleNorm):
     """Normalises over the last dimensions, of sizes normalized_shape (Ba et al., 2016).
 
     >>> import fastnn
@@ -123,35 +159,17 @@ class LayerNorm(Module):
         device: str | None = None,
         dtype: DType | None = None,
     ) -> None:
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape = tuple(shape)
-        self.eps = eps
-        self.elementwise_affine = elementwise_affine
-        for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            self.register_parameter(
-                name, Parameter(empty(self.normalized_shape, dtype=dtype)) if wanted else None
-            )
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        parameters = {"weight": elementwise_affine, "bias": elementwise_affine and bias}
+        super().__init__(normalized_shape, eps, elementwise_affine, dtype, parameters)
 
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
-        )
+        return f"{super().extra_repr()}, bias={self.bias is not None}"
 
 
-class RMSNorm(Module):
+class RMSNorm(SampleNorm):
     """Divides by the root mean square of the last dimensions (Zhang and Sennrich, 2019).
 
     >>> import fastnn
@@ -167,26 +185,8 @@ class RMSNorm(Module):
         device: str | None = None,
         dtype: DType | None = None,
     ) -> None:
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape = tuple(shape)
-        self.eps = eps
-        self.elementwise_affine = elementwise_affine
-        weight = (
-            Parameter(empty(self.normalized_shape, dtype=dtype)) if elementwise_affine else None
-        )
-        self.register_parameter("weight", weight)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1."""
-        if self.weight is not None:
-            init.ones_(self.weight)
+        parameters = {"weight": elementwise_affine}
+        super().__init__(normalized_shape, eps, elementwise_affine, dtype, parameters)
 
     def forward(self, input: Tensor) -> Tensor:
         return rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        )
