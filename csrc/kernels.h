@@ -10,9 +10,9 @@
 
 #include <stdint.h>
 
-enum { GEMM_MR_MAX = 16, GEMM_WIDTHS = 3 };
+enum { GEMM_MR_MAX = 16, GEMM_WIDTHS = 4 };
 
-/* One register tile, m rows by up to w vectors (w = 1, 2, 4):
+/* One register tile, m rows by up to w vectors (w = 1 to 4):
  *   C[i, j] (+)= sum_batch sum_k A[i, k] * B[k, j]   for j < n
  * with every element of A and B at base + batch, row and k strides. On the last
  * block of k the epilogue adds a bias per column and applies ReLU. */
@@ -144,10 +144,10 @@ typedef struct {
     const char *isa;
     int real_bits;
     int vl;                         /* numbers in a vector */
-    int gemm_rows[GEMM_WIDTHS];     /* most rows of a tile 1, 2 and 4 vectors wide */
+    int gemm_rows[GEMM_WIDTHS + 1]; /* most rows of a tile 1, 2, 3 and 4 vectors wide */
 
-    /* gemm.h; gemm_tile[width][rows], width 0, 1, 2 = 1, 2, 4 vectors */
-    gemm_tile_fn gemm_tile[GEMM_WIDTHS][GEMM_MR_MAX + 1];
+    /* gemm.h; gemm_tile[width][rows], the width in vectors */
+    gemm_tile_fn gemm_tile[GEMM_WIDTHS + 1][GEMM_MR_MAX + 1];
     /* dst[j / nr][i][j % nr] = src[i * si + j * sj] for i < k, j < n, zero beyond n */
     void (*gemm_pack)(const void *src, long si, long sj, void *dst, long k, long n, long nr);
     void (*gemm_dot)(const gemm_thin_args *);

@@ -23,6 +23,7 @@ typedef intr lanes __attribute__((vector_size(32), may_alias));
 
 #define GEMM_MR1 12
 #define GEMM_MR2 6
+#define GEMM_MR3 4
 #define GEMM_MR4 3
 #define DOT_NR 2
 

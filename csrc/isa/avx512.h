@@ -31,6 +31,7 @@ typedef __m512i veci;
 
 #define GEMM_MR1 14
 #define GEMM_MR2 14
+#define GEMM_MR3 8
 #define GEMM_MR4 6
 #define DOT_NR 4
 

@@ -18,6 +18,7 @@ typedef uint64x2_t mask;
 
 #define GEMM_MR1 16
 #define GEMM_MR2 12
+#define GEMM_MR3 8
 #define GEMM_MR4 6
 #define DOT_NR 4
 

@@ -7,8 +7,9 @@ typedef real vec;
 typedef intr veci;
 typedef int mask;
 
-#define GEMM_MR1 4 /* rows of a register tile 1, 2 and 4 vectors wide */
+#define GEMM_MR1 4 /* rows of a register tile 1, 2, 3 and 4 vectors wide */
 #define GEMM_MR2 4
+#define GEMM_MR3 4
 #define GEMM_MR4 4
 #define DOT_NR 2
 

@@ -11,7 +11,7 @@
 INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile_args *t)
 {
     const long last = t->n - (W - 1) * VL; /* columns in the last vector */
-    vec acc[GEMM_MR_MAX][4];
+    vec acc[GEMM_MR_MAX][GEMM_WIDTHS];
 
     real *c = t->c;
     if (t->accumulate) {
@@ -32,7 +32,7 @@ INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile
             a[g] = (const real *)t->a + batch * t->a_batch + 3 * g * row;
         const real *b = (const real *)t->b + batch * t->b_batch;
         for (long k = 0; k < t->k; k++) {
-            vec bv[4];
+            vec bv[GEMM_WIDTHS];
             UNROLL for (int w = 0; w < W; w++)
                 bv[w] = tail && w == W - 1 ? v_load_n(b + w * VL, last) : v_load(b + w * VL);
             /* rows ahead: B in place beyond the second-level cache gains 30 % (64x1024x1024:
@@ -79,14 +79,16 @@ INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile
 #define GEMM_EACH_3(W, DO) DO(1, W) DO(2, W) DO(3, W)
 #define GEMM_EACH_4(W, DO) GEMM_EACH_3(W, DO) DO(4, W)
 #define GEMM_EACH_6(W, DO) GEMM_EACH_4(W, DO) DO(5, W) DO(6, W)
+#define GEMM_EACH_8(W, DO) GEMM_EACH_6(W, DO) DO(7, W) DO(8, W)
 #define GEMM_EACH_12(W, DO) \
-    GEMM_EACH_6(W, DO) DO(7, W) DO(8, W) DO(9, W) DO(10, W) DO(11, W) DO(12, W)
+    GEMM_EACH_8(W, DO) DO(9, W) DO(10, W) DO(11, W) DO(12, W)
 #define GEMM_EACH_14(W, DO) GEMM_EACH_12(W, DO) DO(13, W) DO(14, W)
 #define GEMM_EACH_16(W, DO) GEMM_EACH_14(W, DO) DO(15, W) DO(16, W)
 #define GEMM_EACH_EXPANDED(W, LIMIT, DO) GEMM_EACH(W, LIMIT, DO)
 
 GEMM_EACH_EXPANDED(1, GEMM_MR1, GEMM_TILE)
 GEMM_EACH_EXPANDED(2, GEMM_MR2, GEMM_TILE)
+GEMM_EACH_EXPANDED(3, GEMM_MR3, GEMM_TILE)
 GEMM_EACH_EXPANDED(4, GEMM_MR4, GEMM_TILE)
 
 /* dst[i * nr + j] = src[i + j * sj] for i < k, j < cols; zero for cols <= j < nr */
@@ -143,10 +145,12 @@ static void gemm_pack(const void *src_, long si, long sj, void *dst_, long k, lo
 
 #define GEMM_ENTRY(MR, W) [MR] = gemm_tile_##MR##x##W,
 #define GEMM_ROWS                                              \
-    .gemm_rows = {GEMM_MR1, GEMM_MR2, GEMM_MR4},               \
+    .gemm_rows = {0, GEMM_MR1, GEMM_MR2, GEMM_MR3, GEMM_MR4},  \
     .gemm_tile = {                                             \
+        {0},                                                   \
         {GEMM_EACH_EXPANDED(1, GEMM_MR1, GEMM_ENTRY)},         \
         {GEMM_EACH_EXPANDED(2, GEMM_MR2, GEMM_ENTRY)},         \
+        {GEMM_EACH_EXPANDED(3, GEMM_MR3, GEMM_ENTRY)},         \
         {GEMM_EACH_EXPANDED(4, GEMM_MR4, GEMM_ENTRY)},         \
     },                                                         \
     .gemm_pack = gemm_pack,

@@ -1,5 +1,6 @@
 # 2-D convolution: the plan of one pass, made under the GIL, and the passes.
 
+from fastnn._kernels.panels cimport Panels
 from fastnn._kernels.runtime cimport fastnn_kernels
 
 # y[n, o, i, j] = bias[o] + sum over c, kh, kw of
@@ -14,13 +15,14 @@ cdef struct Correlation:
     const fastnn_kernels* K
     const char* x
     long x_n, x_c, x_h, x_w       # strides; elements, as all that follow
-    const char* w                 # packed [G][panels][KH][KW * C][nr]
+    const char* w                 # packed [G][panel][KH][KW * C][its columns]
     const char* bias
     char* y                       # channels unit stride
     long y_n, y_h, y_w
     bint fold                     # the KH rows of a kernel are gathered as channels of one
     bint in_place                 # x serves as it lies: nothing to pad, channels last
-    long width, nr, panels        # tile width (index), columns of a panel, panels per group
+    Panels panels                 # of one group's O columns
+    long packed_columns           # of all of them
     long band, bands              # output rows gathered at once; how many of these
     long parts                    # the panels are shared out in so many parts
     long pixel, row               # pitches of a gathered band
@@ -54,8 +56,6 @@ cdef long items_wanted(const ConvShape* s) noexcept nogil
 cdef int team_for(const ConvShape* s) noexcept nogil
 cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil
 cdef bint usable_in_place(const Correlation* c) noexcept nogil
-cdef void set_tiles(Correlation* c, long rows) noexcept nogil
-cdef int width_for(const Correlation* c, long columns) noexcept nogil
 cdef void set_bands(Correlation* c, long wanted) noexcept nogil
 cdef const char* gather(const Correlation* c, long n, long g, long oh, long rows,
                         int thread) noexcept nogil

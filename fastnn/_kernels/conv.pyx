@@ -12,6 +12,9 @@ the panels). Called by ops/conv.pyx; conv_weight.pyx has the third pass.
 
 from libc.string cimport memset
 
+from fastnn._kernels.panels cimport (
+    cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
+)
 from fastnn._kernels.runtime cimport gemm_tile_args, itemsize, kernels, parallel_for, team_size
 
 cdef enum:
@@ -35,28 +38,6 @@ cdef int team_for(const ConvShape* s) noexcept nogil:
 
 
 # --- the correlation: forward, and every phase of backward-data -----------------
-
-cdef void set_tiles(Correlation* c, long rows) noexcept nogil:
-    """Tile width and panels for O columns, where a tile has at most `rows` rows."""
-    cdef const ConvShape* s = &c.s
-    cdef long vl = c.K.vl
-    if s.O <= vl:
-        c.width = 0
-    elif s.O > 2 * vl and rows <= c.K.gemm_rows[2]:
-        c.width = 2
-    else:
-        c.width = 1
-    c.nr = vl << c.width
-    c.panels = ceil_div(s.O, c.nr)
-
-
-cdef int width_for(const Correlation* c, long columns) noexcept nogil:
-    """The widest tile that these columns reach the last vector of."""
-    cdef int width = <int>c.width
-    while width > 0 and columns <= ((1 << width) - 1) * c.K.vl:
-        width -= 1
-    return width
-
 
 cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
     """Cut the output rows into bands, so that a gathered band stays in cache and
@@ -97,10 +78,11 @@ cdef size_t plan_correlation(Correlation* c) noexcept nogil:
     cdef long wanted = items_wanted(s), images = max(s.N * s.G, <long>1)
     c.fold = False
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
-    set_tiles(c, s.OW)
+    c.panels = cut_panels(c.K, s.OW, s.O)
+    c.packed_columns = padded_columns(c.K, s.O)
     set_bands(c, ceil_div(wanted, images))
-    c.parts = max(min(c.panels, ceil_div(wanted, images * max(c.bands, <long>1))), <long>1)
-    c.packed_bytes = aligned(s.G * c.panels * s.KH * s.KW * s.C * c.nr * itemsize(s.dtype))
+    c.parts = max(min(c.panels.count, ceil_div(wanted, images * max(c.bands, <long>1))), <long>1)
+    c.packed_bytes = aligned(s.G * c.packed_columns * s.KH * s.KW * s.C * itemsize(s.dtype))
     return c.packed_bytes + c.threads * c.scratch_step
 
 
@@ -191,7 +173,7 @@ cdef void output_row(const Correlation* c, gemm_tile_args* t, int width, const c
             c.K.gemm_tile[width][m](t)
             t.accumulate = True
             t.a = <const char*>t.a + s.dh * c.row * item
-            t.b = <const char*>t.b + s.KW * s.C * c.nr * item
+            t.b = <const char*>t.b + s.KW * s.C * t.b_k * item
 
 
 cdef void correlate_item(void* context, long item_index, int thread) noexcept nogil:
@@ -202,35 +184,32 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
     cdef long oh0 = item_index // c.parts % c.bands * c.band
     cdef long g = item_index // (c.parts * c.bands) % s.G
     cdef long n = item_index // (c.parts * c.bands * s.G)
-    cdef long rows = min(c.band, s.OH - oh0), panel, o, end, oh
+    cdef long rows = min(c.band, s.OH - oh0), panel, o, oh
     cdef const char* band = gather(c, n, g, oh0, rows, thread)
     cdef const char* b
     cdef gemm_tile_args t
     cdef int width
     t.relu = t.accumulate = False
-    t.a_row, t.a_k, t.b_k = s.sw * c.pixel, 1, c.nr
+    t.a_row, t.a_k = s.sw * c.pixel, 1
     if s.dw == 1 or s.KW == 1:
         t.batches, t.k = s.KH, s.KW * s.C
         t.a_batch = s.dh * c.row
     else:
         t.batches, t.k = s.KW, s.C
         t.a_batch = s.dw * c.pixel
-    t.b_batch = t.k * c.nr
     t.c_row = c.y_w
-    o = c.panels * part // c.parts * c.nr
-    end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
-    while o < end:
-        panel = o // c.nr
-        width = width_for(c, min((panel + 1) * c.nr, end) - o)
-        t.n = min(c.K.vl << width, end - o)
-        b = c.w + ((g * c.panels + panel) * s.KH * s.KW * s.C * c.nr + o - panel * c.nr) * item
+    for panel in range(c.panels.count * part // c.parts, c.panels.count * (part + 1) // c.parts):
+        o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
+        t.b_k = panel_columns(&c.panels, panel)
+        t.b_batch = t.k * t.b_k
+        t.n = panel_end(&c.panels, panel) - o
+        b = c.w + (g * c.packed_columns + o) * s.KH * s.KW * s.C * item
         for oh in range(oh0, oh0 + rows):
             t.bias = NULL
             if c.bias != NULL:
                 t.bias = c.bias + (g * s.O + o) * item
             output_row(c, &t, width, band + (oh - oh0) * s.sh * c.row * item, b,
                        c.y + (n * c.y_n + oh * c.y_h + g * s.O + o) * item)
-        o += t.n
 
 
 cdef void correlate(Correlation* c) noexcept nogil:
@@ -251,12 +230,13 @@ cdef void pack_panel(void* context, long item_index, int thread) noexcept nogil:
     cdef const Packing* p = <const Packing*>context
     cdef const Correlation* c = p.c
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, pitch = s.C * c.nr
-    cdef long g = item_index // c.panels, o = item_index % c.panels * c.nr
-    cdef long n = min(s.O - o, c.nr), k, kh, kw, step = p.tap_w
+    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, k, kh, kw, step = p.tap_w
+    cdef long g = item_index // c.panels.count, panel = item_index % c.panels.count
+    cdef long o = panel_start(&c.panels, panel), columns = panel_columns(&c.panels, panel)
+    cdef long n = panel_end(&c.panels, panel) - o, pitch = s.C * columns
     cdef const char* w = p.w + (g * p.group + o * p.column) * item
-    cdef char* packed = p.packed + item_index * taps * pitch * item
-    if n < c.nr:
+    cdef char* packed = p.packed + (g * c.packed_columns + o) * taps * s.C * item
+    if n < columns:
         memset(packed, 0, taps * pitch * item)
     if taps > 1 and (s.KH == 1 or p.tap_h == s.KW * p.tap_w):
         # the taps of one pair of channels lie in one run: transpose taps x columns
@@ -265,19 +245,19 @@ cdef void pack_panel(void* context, long item_index, int thread) noexcept nogil:
             w -= (taps - 1) * step * item
             packed -= (taps - 1) * pitch * item
         for k in range(s.C):
-            c.K.copy_2d(w + k * p.k * item, step, p.column, packed + k * c.nr * item, pitch, 1,
+            c.K.copy_2d(w + k * p.k * item, step, p.column, packed + k * columns * item, pitch, 1,
                         taps, n)
         return
     for kh in range(s.KH):
         for kw in range(s.KW):
             c.K.copy_2d(w + (kh * p.tap_h + kw * p.tap_w) * item, p.k, p.column,
-                        packed + (kh * s.KW + kw) * pitch * item, c.nr, 1, s.C, n)
+                        packed + (kh * s.KW + kw) * pitch * item, columns, 1, s.C, n)
 
 
 cdef void pack(Packing* p, Correlation* c, char* packed) noexcept nogil:
     p.c = c
     p.packed = packed
-    parallel_for(pack_panel, p, c.s.G * c.panels,
+    parallel_for(pack_panel, p, c.s.G * c.panels.count,
                  1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1))
 
 

@@ -14,7 +14,10 @@ from libc.string cimport memcpy, memset
 
 from fastnn._kernels.conv cimport (
     ConvShape, Correlation, aligned, ceil_div, gather, items_wanted, set_bands, set_source,
-    set_tiles, team_for, usable_in_place, width_for,
+    team_for, usable_in_place,
+)
+from fastnn._kernels.panels cimport (
+    cut_panels, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport gemm_tile_args, itemsize, kernels, parallel_for, team_size
 
@@ -38,21 +41,21 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     set_source(c, x_strides)
     c.fold = s.KH > 1 and s.KW * s.C < 8
     c.in_place = not c.fold and usable_in_place(c)
-    set_tiles(c, s.C * s.KW * (s.KH if c.fold else 1))
+    c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
     c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
     c.partial = s.G * (c.weight_rows + 1) * s.O
     most = min(wanted, max(PARTIAL_BYTES // (c.partial * item), <long>1))
     set_bands(c, ceil_div(most, s.N))
     c.sums = min(s.N * c.bands, most)
     wanted = ceil_div(wanted, c.sums * s.G)
-    c.parts = max(min(c.panels, wanted), <long>1)
+    c.parts = max(min(c.panels.count, wanted), <long>1)
     c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
-    blocks = max((c.band * s.OW * c.nr * item + BLOCK_BYTES // 2) // BLOCK_BYTES, <long>1)
+    blocks = max((c.band * s.OW * c.panels.nr * item + BLOCK_BYTES // 2) // BLOCK_BYTES, <long>1)
     c.block = ceil_div(c.band, blocks)
-    c.copy_dy = want_dw and c.weight_rows >= 64 and s.G * s.O > c.nr
+    c.copy_dy = want_dw and c.weight_rows >= 64 and s.G * s.O > c.panels.nr
     c.dy_offset = c.scratch_step
     if c.copy_dy:
-        c.scratch_step += aligned(c.block * s.OW * c.nr * item)
+        c.scratch_step += aligned(c.block * s.OW * c.panels.nr * item)
     c.packed_bytes = aligned(c.sums * c.partial * item)
     return c.packed_bytes + c.threads * c.scratch_step
 
@@ -87,9 +90,10 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
     cdef long kh0 = kernel_part, kh1 = kernel_part + 1
     cdef long image = s.OW * s.G * s.O                # elements of one row of dy
-    cdef long rows = c.weight_rows, n, oh0, oh, end, o
+    cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end
     cdef long unit0 = s.N * c.bands * group // c.sums, unit
-    cdef long o_end = min(c.panels * (part + 1) // c.parts * c.nr, s.O)
+    cdef long panel0 = c.panels.count * part // c.parts
+    cdef long panel1 = c.panels.count * (part + 1) // c.parts, panel
     cdef int width
     cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
     cdef const char* a
@@ -99,10 +103,9 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
         kh0, kh1 = 0, 1 if c.fold else s.KH
     t.relu, t.bias = False, NULL
     t.k, t.a_row, t.a_k, t.a_batch = s.OW, 1, s.sw * c.pixel, (1 if c.fold else s.sh) * c.row
-    t.b_k, t.c_row = c.nr if c.copy_dy else s.G * s.O, s.O
-    t.b_batch = s.OW * t.b_k
+    t.b_k, t.c_row = s.G * s.O, s.O
     if c.want_db and kernel_part == 0:
-        o = c.panels * part // c.parts * c.nr
+        o, o_end = panel_start(&c.panels, panel0), panel_end(&c.panels, panel1 - 1)
         memset(dw + (rows * s.O + o) * item, 0, (o_end - o) * item)
     for unit in range(unit0, s.N * c.bands * (group + 1) // c.sums):
         n, oh0 = unit // c.bands, unit % c.bands * c.band
@@ -112,22 +115,22 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
         while oh < end:
             t.batches = min(c.block, end - oh)
             t.accumulate = unit > unit0 or oh > oh0
-            o = c.panels * part // c.parts * c.nr
-            while o < o_end:
-                width = width_for(c, o_end - o)
-                t.n = min(c.K.vl << width, o_end - o)
+            for panel in range(panel0, panel1):
+                o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
+                t.n = panel_end(&c.panels, panel) - o
                 dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
                 t.b = dy
                 if c.copy_dy:            # rows a power of two apart would share few cache sets
                     t.b = c.scratch + thread * c.scratch_step + c.dy_offset
-                    c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, c.nr, 1, t.batches * s.OW, t.n)
+                    t.b_k = panel_columns(&c.panels, panel)
+                    c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, t.b_k, 1, t.batches * s.OW, t.n)
+                t.b_batch = s.OW * t.b_k
                 if c.want_dw:
                     weight_block(c, &t, width, a + (oh - oh0) * t.a_batch * item,
                                  dw + o * item, kh0, kh1)
                 if c.want_db and kernel_part == 0:
                     c.K.conv_column_sum(dy, s.G * s.O, dw + (rows * s.O + o) * item,
                                         t.batches * s.OW, t.n)
-                o += t.n
             oh += t.batches
 
 

@@ -1,6 +1,6 @@
 """Matrix multiply: C[M, N] (+)= A[M, K] B[K, N] over the register tile of gemm.h.
 
-C is cut into panels of columns (1, 2 or 4 vectors wide) and evenly high tiles of
+C is cut into panels of columns (panels.pxd) and evenly high tiles of
 rows, K into blocks that start from C, so every element is one chain of fused
 multiply-adds in ascending k whatever the cut. B is used in place where its columns
 are contiguous and it is small or used little, else it is packed into panels; A
@@ -10,13 +10,20 @@ Threads share out chunks of C. Everything is chosen from the shape alone.
 """
 
 from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, sum_parts
+from fastnn._kernels.panels cimport (
+    Panels, cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
+)
 from fastnn._kernels.runtime cimport (
     fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
-    K_BLOCK_BYTES = 1536         # of a row of A: 14 rows of it stay in the first-level cache
-    COLUMN_BLOCK_BYTES = 2048    # of a row of B: a block of K rows of it stays in the second
+    # A block of K, as bytes of a row of A. Long ones read and write C less often (1024 cubed,
+    # 2 cores of a Xeon, avx512: 4096 bytes 324 GFLOP/s, 1536 bytes 300); but the rows of B in
+    # place may be a power of two apart, so that many of them share few sets of a cache.
+    PACKED_K_BYTES = 4096
+    DIRECT_K_BYTES = 1536
+    B_BLOCK_BYTES = 768 << 10    # a block of K of some panels of B stays in the second-level cache
     CHUNK_TILES = 16             # most row tiles of a chunk
     ITEM_NS = 8000               # least work worth an item of its own
     ITEMS = 8                    # enough to share out; more only if they stay this large:
@@ -37,11 +44,7 @@ cdef enum Path:
 cdef struct Plan:
     Path path
     bint pack_a
-    int width                    # of the full panels: 1 << width vectors
-    long nr                      # their columns
-    long full_panels, panels     # the last one or two are narrower
-    long tail_start[3]
-    int tail_width[3]
+    Panels panels
     long row_tiles
     long k_blocks
     long block_panels            # panels whose block of B stays in cache
@@ -92,32 +95,11 @@ cdef inline double estimate(const Gemm* g, const fastnn_kernels* table) noexcept
                                 + <double>(g.M + g.N) * g.K * (table.real_bits // 8) / 64)
 
 
-cdef void cut_columns(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcept nogil:
-    cdef long vl = table.vl, rest, start
-    cdef int tails = 0
-    if g.N <= vl:
-        p.width = 0
-    elif g.M <= table.gemm_rows[2] and g.N > 3 * vl:
-        p.width = 2
-    else:
-        p.width = 1
-    p.nr = vl << p.width
-    p.full_panels = g.N // p.nr
-    start = p.full_panels * p.nr
-    while start < g.N:
-        rest = g.N - start
-        p.tail_start[tails] = start
-        p.tail_width[tails] = 2 if rest > 3 * vl else 1 if rest > vl else 0
-        start += vl << p.tail_width[tails]
-        tails += 1
-    p.panels = p.full_panels + tails
-
-
 cdef void cut_chunks(const Gemm* g, Plan* p) noexcept nogil:
     cdef long size = itemsize(g.dtype), wanted
-    p.block_panels = max(1, COLUMN_BLOCK_BYTES // (p.nr * size))
+    p.block_panels = max(1, B_BLOCK_BYTES // (ceil_div(g.K, p.k_blocks) * p.panels.nr * size + 1))
     p.row_chunks = ceil_div(p.row_tiles, CHUNK_TILES)
-    p.col_chunks = ceil_div(p.panels, p.block_panels)
+    p.col_chunks = ceil_div(p.panels.count, p.block_panels)
     p.group = p.groups = 1
     if g.batches > 1:
         p.group = min(max(1, <long>(ITEM_NS * g.batches / (p.ns + 1))), g.batches)
@@ -125,11 +107,11 @@ cdef void cut_chunks(const Gemm* g, Plan* p) noexcept nogil:
     wanted = min(<long>(p.ns / ITEM_NS), ITEMS + <long>(p.ns / LARGE_ITEM_NS))
     while p.groups * p.row_chunks * p.col_chunks < wanted:
         # the rows of A transposed are copied for each chunk of columns: rather cut the rows
-        if p.row_chunks < p.row_tiles and (g.a_row == 1 or p.col_chunks >= p.panels
+        if p.row_chunks < p.row_tiles and (g.a_row == 1 or p.col_chunks >= p.panels.count
                                            or g.M * p.col_chunks > g.N * p.row_chunks):
             p.row_chunks = min(2 * p.row_chunks, p.row_tiles)
-        elif p.col_chunks < p.panels:
-            p.col_chunks = min(2 * p.col_chunks, p.panels)
+        elif p.col_chunks < p.panels.count:
+            p.col_chunks = min(2 * p.col_chunks, p.panels.count)
         else:
             break
 
@@ -145,24 +127,21 @@ cdef bint should_pack_a(const Gemm* g, const Plan* p) noexcept nogil:
     Measured (Xeon, avx512, f32, 1024 cubed): 100 GFLOP/s against 74. Copying A where its
     rows are contiguous, 4096 bytes apart, lost: 131 against 138."""
     return (g.a_row == 1 and g.a_k * itemsize(g.dtype) >= 1024 and g.K >= 16
-            and p.panels >= 4 * p.col_chunks)
+            and p.panels.count >= 4 * p.col_chunks)
 
 
 cdef void make_plan(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcept nogil:
     p.path = PACKED if should_pack_b(g) else DIRECT
     p.ns = estimate(g, table)
-    cut_columns(g, table, p)
-    p.row_tiles = ceil_div(g.M, table.gemm_rows[p.width])
-    p.k_blocks = max(1, ceil_div(g.K * itemsize(g.dtype), K_BLOCK_BYTES))
+    p.panels = cut_panels(table, g.M, g.N)
+    p.row_tiles = ceil_div(g.M, table.gemm_rows[p.panels.width])
+    p.k_blocks = max(1, ceil_div(g.K * itemsize(g.dtype),
+                                 PACKED_K_BYTES if p.path == PACKED else DIRECT_K_BYTES))
     cut_chunks(g, p)
     p.pack_a = should_pack_a(g, p)
 
 
 # --- scratch ------------------------------------------------------------------
-
-cdef inline long padded_columns(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
-    return ceil_div(g.N, table.vl) * table.vl
-
 
 cdef inline size_t line_up(size_t nbytes) noexcept nogil:
     return (nbytes + 63) // 64 * 64
@@ -170,7 +149,7 @@ cdef inline size_t line_up(size_t nbytes) noexcept nogil:
 
 cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table) noexcept nogil:
     """Bytes of one thread's copied block of A, whatever the round."""
-    cdef long tallest = max(table.gemm_rows[0], table.gemm_rows[1])
+    cdef long tallest = table.gemm_rows[1]
     if not p.pack_a:
         return 0
     tallest = min(CHUNK_TILES * tallest, g.M)
@@ -179,7 +158,7 @@ cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table)
 
 cdef long round_batches(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
     """How many problems of a batch are packed and computed at a time."""
-    cdef size_t nbytes = padded_columns(g, table) * g.K * itemsize(g.dtype) + 1
+    cdef size_t nbytes = padded_columns(table, g.N) * g.K * itemsize(g.dtype) + 1
     return min(g.batches, max(1, <long>(PACKED_BYTES // nbytes)))
 
 
@@ -192,7 +171,7 @@ cdef long round_columns(const Gemm* g, const fastnn_kernels* table) noexcept nog
 
 cdef size_t b_scratch(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
     cdef long batches = 1 if b_is_shared(g) else round_batches(g, table)
-    cdef long columns = ceil_div(round_columns(g, table), table.vl) * table.vl
+    cdef long columns = padded_columns(table, round_columns(g, table))
     return line_up(batches * columns * g.K * itemsize(g.dtype))
 
 
@@ -244,24 +223,16 @@ cdef inline const char* a_of(const Gemm* g, long batch, long size) noexcept nogi
     return <const char*>g.a + offset * size
 
 
-cdef inline long panel_start(const Plan* p, long q) noexcept nogil:
-    return q * p.nr if q < p.full_panels else p.tail_start[q - p.full_panels]
-
-
-cdef inline int panel_width(const Plan* p, long q) noexcept nogil:
-    return p.width if q < p.full_panels else p.tail_width[q - p.full_panels]
-
-
 cdef void pack_item(void* context, long item, int thread) noexcept nogil:
     """Packs one panel of B."""
     cdef Run* run = <Run*>context
     cdef const Gemm* g = run.g
     cdef const Plan* p = &run.plan
-    cdef long size = itemsize(g.dtype), batch = item // p.panels, q = item % p.panels
-    cdef long start = panel_start(p, q), nr = run.table.vl << panel_width(p, q)
+    cdef long size = itemsize(g.dtype), batch = item // p.panels.count, q = item % p.panels.count
+    cdef long start = panel_start(&p.panels, q), nr = panel_columns(&p.panels, q)
     run.table.gemm_pack(b_of(g, batch, size) + start * g.b_col * size, g.b_k, g.b_col,
                         run.packed_b + (batch * run.packed_batch + start * g.K) * size,
-                        g.K, min(nr, g.N - start), nr)
+                        g.K, panel_end(&p.panels, q) - start, nr)
 
 
 cdef void copy_a(const Run* run, const char* a, long first, long last, long k0, long k1,
@@ -290,8 +261,8 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
     cdef long size = itemsize(g.dtype)
     cdef long first = row_chunk * p.row_tiles // p.row_chunks
     cdef long last = (row_chunk + 1) * p.row_tiles // p.row_chunks
-    cdef long q_begin = col_chunk * p.panels // p.col_chunks
-    cdef long q_end = (col_chunk + 1) * p.panels // p.col_chunks
+    cdef long q_begin = col_chunk * p.panels.count // p.col_chunks
+    cdef long q_end = (col_chunk + 1) * p.panels.count // p.col_chunks
     cdef long top = first * g.M // p.row_tiles
     cdef long block, k0, k1, q0, q, tile, low, high, start, n
     cdef int width
@@ -321,13 +292,13 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
                 else:
                     t.a, t.a_row, t.a_k = copied + (low - top) * t.k * size, 1, high - low
                 for q in range(q0, min(q_end, q0 + p.block_panels)):
-                    start, width = panel_start(p, q), panel_width(p, q)
-                    n = run.table.vl << width
+                    start, width = panel_start(&p.panels, q), panel_width(&p.panels, q)
+                    n = panel_columns(&p.panels, q)
                     if run.packed_b != NULL:
                         t.b, t.b_k = b + (start * g.K + k0 * n) * size, n
                     else:
                         t.b, t.b_k = b + (k0 * g.b_k + start) * size, g.b_k
-                    t.n = min(n, g.N - start)
+                    t.n = panel_end(&p.panels, q) - start
                     t.c = c + (low * g.c_row + start) * size
                     t.bias = NULL
                     if final and g.bias != NULL:
@@ -361,7 +332,7 @@ cdef void run_tiles(Run* run, bint team, int threads) noexcept nogil:
     cdef long packs
     if run.packed_b != NULL:
         packs = 1 if b_is_shared(g) else g.batches
-        repeat(team, pack_item, run, packs * run.plan.panels,
+        repeat(team, pack_item, run, packs * run.plan.panels.count,
                min(threads, team_size(0.3 * packs * g.N * g.K)) if team else 1)
     repeat(team, chunk_item, run,
            run.plan.groups * run.plan.row_chunks * run.plan.col_chunks, threads)
@@ -393,7 +364,7 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
             part.bias = <const char*>job.bias + j * size if job.bias != NULL else NULL
             make_plan(&part, run.table, &run.plan)
             run.plan.pack_a = run.plan.pack_a and pack_a
-            run.packed_batch = 0 if b_is_shared(job) else padded_columns(&part, run.table) * job.K
+            run.packed_batch = 0 if b_is_shared(job) else padded_columns(run.table, part.N) * job.K
             run_tiles(run, team, threads)
             part.b = <const char*>part.b + columns * job.b_col * size
             j += columns

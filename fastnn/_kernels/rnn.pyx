@@ -53,8 +53,8 @@ cdef LstmShape lstm_shape(int dtype, long T, long N, long I, long D) noexcept no
     s.T, s.N, s.I, s.D, s.rows = T, N, I, D, T * N
     s.vl, s.panels = table.vl, divide_up(D, table.vl)
     s.gates = 4 * s.vl * s.panels
-    s.width = 2 if N <= table.gemm_rows[2] else 1
-    s.tile = s.vl << s.width
+    s.width = 4 if N <= table.gemm_rows[4] else 2
+    s.tile = s.vl * s.width
     s.state_row = divide_up(D, s.tile) * s.tile
     s.blocks = 0 if N < UNIT_SPLIT else max(<long>2, divide_up(N, BLOCK_ROWS))
     s.threads = team_size(1e18)
@@ -93,7 +93,7 @@ cdef void step_forward(Run* run, long t, long n0, long n1, long panel0, long pan
     cdef lstm_gates_args gate
     memset(&gate, 0, sizeof(gate))
     gate.rows = n1 - n0
-    gate.gates_row, gate.half = s.tile, s.rows * s.tile if s.width == 1 else 2 * s.vl
+    gate.gates_row, gate.half = s.tile, s.rows * s.tile if s.width == 2 else 2 * s.vl
     gate.next_step = s.N * s.tile if t + 1 < s.T else 0
     gate.h_row = s.D
     for panel in range(panel0, panel1):
@@ -188,7 +188,7 @@ cdef void step_backward_gates(Run* run, long t, long block, long n0, long n1,
     cdef long panel, row = t * s.N + n0, first, where
     cdef lstm_gates_args gate
     gate.rows = n1 - n0
-    gate.gates_row, gate.half = s.tile, s.rows * s.tile if s.width == 1 else 2 * s.vl
+    gate.gates_row, gate.half = s.tile, s.rows * s.tile if s.width == 2 else 2 * s.vl
     gate.next_step = -s.N * s.tile if t > 0 else 0
     gate.h_row = s.state_row
     gate.dy, gate.dy_row = NULL, s.D

@@ -9,7 +9,7 @@ cdef struct LstmShape:
     long rows                    # T * N
     long vl, panels              # a panel is the gates of vl hidden units
     long gates                   # 4 * vl * panels, the columns of all panels
-    int width                    # index of the register tile in use (gemm_tile)
+    int width                    # of the register tile in use, in vectors
     long tile                    # its columns: half a panel or a whole one
     long state_row               # row length of dh and dc: D in whole tiles
     long blocks                  # of batch rows; 0: the hidden units are split instead

@@ -145,23 +145,18 @@ cdef void multiply(const Product* p, long row0, long row1, long tile0, long tile
 
 cdef void multiply_column(const Product* p, gemm_tile_args* tile, long row0, long row1,
                           long a_first, long q) noexcept nogil:
-    """All rows of tile q of the columns; the last tile by the narrower ones that it fills."""
+    """All rows of tile q of the columns; the last one may be narrower."""
     cdef const LstmShape* s = p.s
-    cdef long columns = min(s.tile, p.columns - q * s.tile), done = 0, rest, rows, tiles, i, r0
+    cdef long rows = row1 - row0, tiles, i, r0
     cdef int width
-    while done < columns:
-        rest = columns - done
-        width = s.width if rest >= s.tile else 2 if rest > 3 * s.vl else 1 if rest > s.vl else 0
-        tile.n = min(rest, s.vl << width)
-        rows = row1 - row0
-        tiles = divide_up(rows, p.table.gemm_rows[width])
-        for i in range(tiles):
-            r0 = row0 + rows * i // tiles
-            tile.a = at(p.a, r0 * p.a_row + a_first, s)
-            tile.c = at(p.c, r0 * p.c_row + q * p.c_tile + done, s)
-            p.table.gemm_tile[width][row0 + rows * (i + 1) // tiles - r0](tile)
-        done += tile.n
-        tile.b = at(tile.b, tile.n, s)
+    tile.n = min(s.tile, p.columns - q * s.tile)
+    width = <int>divide_up(tile.n, s.vl)
+    tiles = divide_up(rows, p.table.gemm_rows[width])
+    for i in range(tiles):
+        r0 = row0 + rows * i // tiles
+        tile.a = at(p.a, r0 * p.a_row + a_first, s)
+        tile.c = at(p.c, r0 * p.c_row + q * p.c_tile, s)
+        p.table.gemm_tile[width][row0 + rows * (i + 1) // tiles - r0](tile)
 
 
 cdef inline long product_item_rows(const Product* p) noexcept nogil:

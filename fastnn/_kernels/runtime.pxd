@@ -104,8 +104,8 @@ cdef extern from "kernels.h" nogil:
         const char* isa
         int real_bits
         int vl
-        int[3] gemm_rows
-        gemm_tile_fn[3][17] gemm_tile
+        int[5] gemm_rows
+        gemm_tile_fn[5][17] gemm_tile
         void (*gemm_pack)(const void* src, long si, long sj, void* dst, long k, long n,
                           long nr) noexcept nogil
         void (*gemm_dot)(const gemm_thin_args* t) noexcept nogil

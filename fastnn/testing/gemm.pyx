@@ -27,7 +27,7 @@ def vector_length(dtype):
 
 
 def tallest_tile(dtype, int width):
-    """The most rows of a register tile 1 << width vectors wide."""
+    """The most rows of a register tile so many vectors wide."""
     return kernels({"float32": FLOAT32, "float64": FLOAT64}[dtype]).gemm_rows[width]
 
 
