@@ -23,7 +23,8 @@ cdef struct Correlation:
     bint in_place                 # x serves as it lies: nothing to pad, channels last
     Panels panels                 # of one group's O columns
     long packed_columns           # of all of them
-    long band, bands              # output rows gathered at once; how many of these
+    long band, bands              # output rows in a band; how many of these
+    long step                     # output rows whose input is gathered at once
     long parts                    # the panels are shared out in so many parts
     long pixel, row               # pitches of a gathered band
     char* scratch
@@ -57,8 +58,11 @@ cdef int team_for(const ConvShape* s) noexcept nogil
 cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil
 cdef bint usable_in_place(const Correlation* c) noexcept nogil
 cdef void set_bands(Correlation* c, long wanted) noexcept nogil
-cdef const char* gather(const Correlation* c, long n, long g, long oh, long rows,
-                        int thread) noexcept nogil
+cdef const char* band_start(const Correlation* c, long n, long g, long oh,
+                            int thread) noexcept nogil
+cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
+                 char* band) noexcept nogil
+cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil
 
 cdef inline long ceil_div(long a, long b) noexcept nogil:
     return (a + b - 1) // b

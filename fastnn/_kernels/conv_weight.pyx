@@ -13,8 +13,8 @@ gathered side by side, which gives the tile more rows. Called by ops/conv.pyx.
 from libc.string cimport memcpy, memset
 
 from fastnn._kernels.conv cimport (
-    ConvShape, Correlation, aligned, ceil_div, gather, items_wanted, set_bands, set_source,
-    team_for, usable_in_place,
+    ConvShape, Correlation, aligned, band_start, ceil_div, fetch, gather, items_wanted, set_bands,
+    set_source, team_for, usable_in_place,
 )
 from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
@@ -90,7 +90,7 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
     cdef long kh0 = kernel_part, kh1 = kernel_part + 1
     cdef long image = s.OW * s.G * s.O                # elements of one row of dy
-    cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end
+    cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end, h
     cdef long unit0 = s.N * c.bands * group // c.sums, unit
     cdef long panel0 = c.panels.count * part // c.parts
     cdef long panel1 = c.panels.count * (part + 1) // c.parts, panel
@@ -110,10 +110,14 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     for unit in range(unit0, s.N * c.bands * (group + 1) // c.sums):
         n, oh0 = unit // c.bands, unit % c.bands * c.band
         end = min(oh0 + c.band, s.OH)
-        a = gather(c, n, g, oh0, end - oh0, thread) if c.want_dw else NULL
+        a = band_start(c, n, g, oh0, thread)
         oh = oh0
         while oh < end:
             t.batches = min(c.block, end - oh)
+            if c.want_dw:
+                gather(c, n, g, oh0, oh, oh + t.batches, <char*>a)
+                h = (oh + t.batches - 1) * s.sh - s.top + (s.KH - 1) * s.dh + 1
+                fetch(c, n, h, h + t.batches * s.sh)
             t.accumulate = unit > unit0 or oh > oh0
             for panel in range(panel0, panel1):
                 o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)

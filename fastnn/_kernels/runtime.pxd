@@ -195,6 +195,16 @@ cdef const pointwise_fn* integer_kernels() noexcept nogil
 cdef void convert(int src_dtype, const void* src, long src_step,
                   int dst_dtype, void* dst, long dst_step, long n) noexcept nogil
 
+cdef extern from *:
+    void __builtin_prefetch(const void* p) noexcept nogil
+
+cdef inline void prefetch(const char* p, long nbytes) noexcept nogil:
+    """Asks for the cache lines of these bytes."""
+    cdef long i = 0
+    while i < nbytes:
+        __builtin_prefetch(p + i)
+        i += 64
+
 # how many threads are worth starting for work that takes `ns` nanoseconds on one
 cdef int team_size(double ns) noexcept nogil
 
