@@ -2,7 +2,7 @@
 
 Environment:
     FASTNN_REQUIRE_ISA=avx2,avx512   fail the build when one of these levels is missing
-    FASTNN_DEBUG=1                   assertions and symbols
+    FASTNN_DEBUG=1                   assertions, symbols, and an end at undefined behaviour
     FASTNN_NO_OPENMP=1               a serial build
 """
 
@@ -36,11 +36,13 @@ LEVELS = {
 }.get(MACHINE, {"scalar": ""})
 
 COMMON = ["-fvisibility=hidden", "-ffp-contract=fast"]
-COMMON += ["-g", "-UNDEBUG", "-O1"] if DEBUG else ["-g0", "-DNDEBUG"]
+# every kernel takes numbers that start anywhere: alignment is no matter of definition here
+SANITIZE = ["-fsanitize=undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=undefined"]
+COMMON += ["-g", "-UNDEBUG", "-O1", *SANITIZE] if DEBUG else ["-g0", "-DNDEBUG"]
 KERNEL_FLAGS = [*COMMON, "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-Wall"]
 KERNEL_FLAGS += [] if DEBUG else ["-O3"]
 CYTHON_FLAGS = [*COMMON, "-Wno-unused-function"] + ([] if DEBUG else ["-O2"])
-LINK_FLAGS = [] if DEBUG or sys.platform == "darwin" else ["-Wl,-s"]
+LINK_FLAGS = SANITIZE if DEBUG else [] if sys.platform == "darwin" else ["-Wl,-s"]
 
 TABLE_OWNER = "fastnn._kernels.runtime"  # the one extension that links the variants
 

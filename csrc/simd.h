@@ -12,6 +12,7 @@
 #ifndef FASTNN_SIMD_H
 #define FASTNN_SIMD_H
 
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

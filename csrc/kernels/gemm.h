@@ -11,6 +11,7 @@
 INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile_args *t)
 {
     const long last = t->n - (W - 1) * VL; /* columns in the last vector */
+    assert(0 < last && last <= VL && t->k >= 0 && t->batches >= 0);
     vec acc[GEMM_MR_MAX][GEMM_WIDTHS];
 
     real *c = t->c;

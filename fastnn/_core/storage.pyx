@@ -11,7 +11,9 @@ from libc.string cimport memset
 
 cdef extern from *:
     """
+    #include <assert.h>
     #include <stdlib.h>
+    #include <string.h>
     #include <sys/mman.h>
     #ifndef MAP_ANONYMOUS
     #define MAP_ANONYMOUS MAP_ANON
@@ -37,9 +39,19 @@ cdef extern from *:
         return raw;
     }
     static void system_give(void *data, size_t nbytes) { munmap(data, nbytes); }
+
+    /* a debug build fills a block with NaN when it is handed out and when it is released */
+    static void spoil(void *data, size_t nbytes)
+    {
+        assert((size_t)data % 64 == 0);
+    #ifndef NDEBUG
+        memset(data, 0xff, nbytes);
+    #endif
+    }
     """
     void* system_take(size_t nbytes) noexcept nogil
     void system_give(void* data, size_t nbytes) noexcept nogil
+    void spoil(void* data, size_t nbytes) noexcept nogil
 
 cdef enum:
     FOREIGN = -1
@@ -107,11 +119,13 @@ cdef void* block_take(int size_class) except NULL:
     bytes_used += nbytes
     if bytes_used > bytes_peak:
         bytes_peak = bytes_used
+    spoil(block, nbytes)
     return block
 
 
 cdef inline void block_give(void* data, int size_class) noexcept:
     global bytes_used
+    spoil(data, class_bytes(size_class))
     (<Free*>data).next = free_lists[size_class]
     free_lists[size_class] = <Free*>data
     bytes_used -= class_bytes(size_class)
