@@ -20,15 +20,32 @@ cdef extern from *:
     static __thread int grad_mode = 1;
     static inline int grad_mode_get(void) { return grad_mode; }
     static inline void grad_mode_set(int on) { grad_mode = on; }
+
+    /* A binary heap of nodes with a gradient to pass on, latest created first. It holds a
+     * reference to each. Kernels release the GIL, so every thread has one of its own. */
+    typedef struct {
+        PyObject **nodes;
+        Py_ssize_t size, capacity;
+        int kept; /* may this backward() be repeated? */
+    } node_queue;
+    static __thread node_queue *queue;
+    static inline node_queue *queue_get(void) { return queue; }
+    static inline void queue_set(node_queue *q) { queue = q; }
     """
     bint grad_mode_get() noexcept
     void grad_mode_set(bint on) noexcept
+
+    ctypedef struct node_queue:
+        PyObject** nodes
+        Py_ssize_t size, capacity
+        bint kept
+    node_queue* queue_get() noexcept
+    void queue_set(node_queue* q) noexcept
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* thing)      # of an object it would count its own argument
 
 cdef unsigned long long nodes_created = 0
-cdef bint graph_kept = False      # may the backward() under way be repeated?
 
 
 # --- grad mode ----------------------------------------------------------------
@@ -282,75 +299,72 @@ cdef Tensor write_inplace(Tensor x, Tensor result):
 
 # --- the engine ---------------------------------------------------------------
 
-# A binary heap of nodes with a gradient to pass on, latest created first. It
-# holds a reference to each.
-cdef PyObject** heap = NULL
-cdef Py_ssize_t heap_size = 0
-cdef Py_ssize_t heap_capacity = 0
-
-
-cdef inline unsigned long long created_at(Py_ssize_t k) noexcept:
-    return (<Node>heap[k]).created
+cdef inline unsigned long long created_at(const node_queue* q, Py_ssize_t k) noexcept:
+    return (<Node>q.nodes[k]).created
 
 
 cdef int push(Node node) except -1:
-    global heap, heap_size, heap_capacity
+    """Queue a node in the backward() of this thread."""
+    cdef node_queue* q = queue_get()
     cdef PyObject** larger
-    cdef Py_ssize_t k = heap_size, parent
-    if heap_size == heap_capacity:
-        larger = <PyObject**>realloc(heap, (2 * heap_capacity + 64) * sizeof(PyObject*))
+    cdef Py_ssize_t k = q.size, parent
+    if q.size == q.capacity:
+        larger = <PyObject**>realloc(q.nodes, (2 * q.capacity + 64) * sizeof(PyObject*))
         if larger == NULL:
             raise MemoryError("the queue of backward() does not fit in memory")
-        heap = larger
-        heap_capacity = 2 * heap_capacity + 64
+        q.nodes = larger
+        q.capacity = 2 * q.capacity + 64
     Py_INCREF(node)
     node.queued = True
-    heap_size += 1
+    q.size += 1
     while k > 0:
         parent = (k - 1) // 2
-        if created_at(parent) > node.created:
+        if created_at(q, parent) > node.created:
             break
-        heap[k] = heap[parent]
+        q.nodes[k] = q.nodes[parent]
         k = parent
-    heap[k] = <PyObject*>node
+    q.nodes[k] = <PyObject*>node
     return 0
 
 
-cdef Node pop():
-    global heap_size
-    cdef Node top = <Node>heap[0]
+cdef Node pop(node_queue* q):
+    cdef Node top = <Node>q.nodes[0]
     cdef PyObject* last
     cdef Py_ssize_t k = 0, child
     Py_DECREF(top)            # `top` holds a reference of its own
     top.queued = False
-    heap_size -= 1
-    last = heap[heap_size]
+    q.size -= 1
+    last = q.nodes[q.size]
     while True:
         child = 2 * k + 1
-        if child >= heap_size:
+        if child >= q.size:
             break
-        if child + 1 < heap_size and created_at(child + 1) > created_at(child):
+        if child + 1 < q.size and created_at(q, child + 1) > created_at(q, child):
             child += 1
-        if (<Node>last).created > created_at(child):
+        if (<Node>last).created > created_at(q, child):
             break
-        heap[k] = heap[child]
+        q.nodes[k] = q.nodes[child]
         k = child
-    heap[k] = last
+    q.nodes[k] = last
     return top
 
 
 cdef int accumulate(Tensor leaf, Tensor gradient, bint owned) except -1:
     """leaf.grad += gradient; the first gradient is taken over if nobody else holds it."""
-    cdef Tensor total
-    if leaf.grad_ is not None:
-        mode = grad_mode_get()
-        grad_mode_set(False)
-        try:
-            leaf.grad_ = hot_operators().add(leaf.grad_, gradient)
-        finally:
-            grad_mode_set(mode)
-    elif (owned and gradient.base is None and is_dense(gradient)
-          and Py_REFCNT(<PyObject*>gradient.storage) == 1):
+    cdef Tensor before, total
+    cdef bint mode = grad_mode_get()
+    grad_mode_set(False)
+    try:
+        while leaf.grad_ is not None:
+            before = leaf.grad_
+            total = hot_operators().add(before, gradient)
+            if leaf.grad_ is before:          # else another thread has added its own meanwhile
+                leaf.grad_ = total
+                return 0
+    finally:
+        grad_mode_set(mode)
+    if (owned and gradient.base is None and is_dense(gradient)
+            and Py_REFCNT(<PyObject*>gradient.storage) == 1):
         leaf.grad_ = gradient
     else:
         total = new_tensor(gradient.dtype_, gradient.ndim_, gradient.shape_)
@@ -386,23 +400,22 @@ cdef int forget(Node node) except -1:
 
 
 cdef bint keeps_graph() noexcept:
-    return graph_kept
+    return queue_get().kept
 
 
 cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
-    global heap, heap_size, heap_capacity, graph_kept
-    cdef PyObject** outer_heap = heap
-    cdef Py_ssize_t outer_size = heap_size, outer_capacity = heap_capacity
+    cdef node_queue q
+    cdef node_queue* outer = queue_get()     # of a backward that this one is called within
     cdef Node node = None
-    cdef bint mode = grad_mode_get(), outer_kept = graph_kept
-    graph_kept = retain_graph
-    heap, heap_size, heap_capacity = NULL, 0, 0      # a backward within a backward has its own
+    cdef bint mode = grad_mode_get()
+    q.nodes, q.size, q.capacity, q.kept = NULL, 0, 0, retain_graph
+    queue_set(&q)
     grad_mode_set(False)
     try:
         give(root, dy)
         dy = None
-        while heap_size > 0:
-            node = pop()
+        while q.size > 0:
+            node = pop(&q)
             dy, node.dy = node.dy, None
             if node.backward == NULL:
                 raise released(node)
@@ -415,11 +428,10 @@ cdef int run(Node root, Tensor dy, bint retain_graph) except -1:
         forget(node)
         raise
     finally:
-        while heap_size > 0:          # after an error
-            forget(pop())
-        free(heap)
-        heap, heap_size, heap_capacity = outer_heap, outer_size, outer_capacity
-        graph_kept = outer_kept
+        while q.size > 0:             # after an error
+            forget(pop(&q))
+        free(q.nodes)
+        queue_set(outer)
         grad_mode_set(mode)
     return 0
 

@@ -3,6 +3,7 @@
 import gc
 import resource
 import sys
+import threading
 import weakref
 
 import numpy as np
@@ -413,3 +414,50 @@ def test_subclasses_take_part():
     assert isinstance(x, Named) and x.requires_grad
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2, 2]
+
+
+def test_backward_in_several_threads_at_once():
+    """Kernels release the GIL: while one waits in a kernel, another goes through its own graph."""
+    conv2d, rng = fastnn.nn.functional.conv2d, np.random.default_rng(0)
+    inputs = [
+        fastnn.tensor(rng.standard_normal((64, 1, 28, 28)), dtype=fastnn.float32) for _ in range(4)
+    ]
+    first, second = rng.standard_normal((32, 1, 3, 3)), rng.standard_normal((32, 32, 3, 3))
+
+    def gradient(x):
+        w = fastnn.tensor(first, dtype=fastnn.float32, requires_grad=True)
+        v = fastnn.tensor(second, dtype=fastnn.float32, requires_grad=True)
+        for _ in range(15):
+            w.grad = v.grad = None
+            conv2d(conv2d(x, w).relu(), v).square().mean().backward()
+        return w.grad.numpy()
+
+    expected = [gradient(x) for x in inputs]
+    found = {}
+    threads = [
+        threading.Thread(target=lambda k=k: found.update({k: gradient(inputs[k])}))
+        for k in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k in range(4):
+        np.testing.assert_array_equal(found[k], expected[k])
+
+
+def test_threads_add_up_their_gradients_of_one_leaf():
+    w = fastnn.zeros(300_000, requires_grad=True)
+    w.grad = fastnn.zeros(300_000)
+    x = fastnn.ones(300_000)
+
+    def work():
+        for _ in range(20):
+            (w * x).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert w.grad.min().item() == w.grad.max().item() == 60
