@@ -248,13 +248,11 @@ cdef Node record(Tensor y, object a, object b, int (*backward)(Node, Tensor) exc
 cdef int give_reduced(object where, Tensor gradient, object extra, int k) except -1:
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef int d
-    if extra is not None and extra[k] is not None:
-        for d in range(len(extra[k][0])):
-            shape[d] = extra[k][0][d]
-        gradient = sum_to_shape(gradient, len(extra[k][0]), shape)
-        gradient = cast(gradient, extra[k][1])
-    give(where, gradient)
-    return 0
+    if extra is None or extra[k] is None:
+        return give(where, gradient)
+    for d in range(len(extra[k][0])):
+        shape[d] = extra[k][0][d]
+    return give(where, cast(sum_to_shape(gradient, len(extra[k][0]), shape), extra[k][1]))
 
 
 # --- unary operations: two rows of the kernel table each ---------------------------

@@ -461,3 +461,13 @@ def test_threads_add_up_their_gradients_of_one_leaf():
     for thread in threads:
         thread.join()
     assert w.grad.min().item() == w.grad.max().item() == 60
+
+
+def test_a_gradient_that_nobody_else_holds_is_taken_over_without_a_copy():
+    x, y = (fastnn.ones(100_000, requires_grad=True) for _ in range(2))
+    dy = fastnn.ones(100_000)
+    before = fastnn.memory_stats()["allocated_bytes"]
+    fastnn.reset_peak_memory_stats()
+    (x * y).backward(dy)
+    arrays = (fastnn.memory_stats()["peak_bytes"] - before) / x.nbytes
+    assert arrays < 3.9      # the product and two gradients, with what size classes add
