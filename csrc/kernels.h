@@ -221,7 +221,8 @@ typedef struct {
                            void *y);
     void (*random_normal)(const random_stream *s, long first, long n, double mean, double std,
                           void *y);
-    void (*random_bernoulli)(const random_stream *s, long first, long n, const void *p, void *y);
+    /* whether all p are from 0 to 1 */
+    int (*random_bernoulli)(const random_stream *s, long first, long n, const void *p, void *y);
     void (*random_dropout)(const random_stream *s, long first, long n, uint32_t threshold,
                            double scale, const void *x, void *y);
     void (*random_integers)(const random_stream *s, long first, long n, int64_t low,

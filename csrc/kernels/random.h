@@ -107,21 +107,26 @@ static void random_normal(const random_stream *s, long first, long n, double mea
 }
 
 /* y[i] = 1 with probability p[i], else 0 */
-static void random_bernoulli(const random_stream *s, long first, long n, const void *p_, void *y_)
+static int random_bernoulli(const random_stream *s, long first, long n, const void *p_, void *y_)
 {
     const real *p = p_;
     random_words word;
     real u[LANES], *y = y_;
+    vec inside = v_set1(1);
     for (long i = 0; i < n; i += REAL_SLOTS * LANES) {
         philox(s, (uint64_t)(first + i) / REAL_SLOTS, word);
         for (int j = 0; j < REAL_SLOTS; j++) {
             uniform_slot(word, j, u);
             for (long l = 0, at = i + j * LANES; l < LANES && at < n; l += VL, at += VL) {
-                mask hit = v_lt(v_load(u + l), v_load_n(p + at, n - at));
+                vec chance = v_load_n(p + at, n - at);
+                mask hit = v_lt(v_load(u + l), chance);
                 v_store_n(y + at, v_select(hit, v_set1(1), v_zero()), n - at);
+                mask valid = m_and(v_le(v_zero(), chance), v_le(chance, v_set1(1)));
+                inside = v_select(valid, inside, v_zero());
             }
         }
     }
+    return v_sum(inside) == VL;
 }
 
 /* y[i] = x[i] * scale, or 0 with probability threshold / 2^32 */

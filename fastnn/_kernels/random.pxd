@@ -8,7 +8,8 @@ cdef void random_uniform(int dtype, random_stream stream, long n, double low, do
                          void* y) noexcept nogil
 cdef void random_normal(int dtype, random_stream stream, long n, double mean, double std,
                         void* y) noexcept nogil
-cdef void random_bernoulli(int dtype, random_stream stream, long n, const void* p,
+# whether all p are from 0 to 1
+cdef bint random_bernoulli(int dtype, random_stream stream, long n, const void* p,
                            void* y) noexcept nogil
 # y = x * scale, or 0 with probability threshold / 2^32; the backward is the same call on dy
 cdef void random_dropout(int dtype, random_stream stream, long n, uint32_t threshold, double scale,

@@ -41,6 +41,7 @@ cdef struct Draw:
     uint64_t range_
     const char* x
     char* y
+    bint outside            # some probability is not from 0 to 1
 
 
 cdef void draw_chunk(void* context, long item, int thread) noexcept nogil:
@@ -56,7 +57,8 @@ cdef void draw_chunk(void* context, long item, int thread) noexcept nogil:
     elif d.kind == NORMAL:
         k.random_normal(s, first, n, d.a, d.b, y)
     elif d.kind == BERNOULLI:
-        k.random_bernoulli(s, first, n, d.x + first * size, y)
+        if not k.random_bernoulli(s, first, n, d.x + first * size, y):
+            d.outside = True
     elif d.kind == DROPOUT:
         k.random_dropout(s, first, n, d.threshold, d.a, d.x + first * size, y)
     else:
@@ -88,11 +90,12 @@ cdef void random_normal(int dtype, random_stream stream, long n, double mean, do
     draw(&d, NORMAL_NS if dtype == FLOAT32 else NORMAL_F64_NS)
 
 
-cdef void random_bernoulli(int dtype, random_stream stream, long n, const void* p,
+cdef bint random_bernoulli(int dtype, random_stream stream, long n, const void* p,
                            void* y) noexcept nogil:
     cdef Draw d = new_draw(BERNOULLI, dtype, stream, n, y)
     d.x = <const char*>p
     draw(&d, UNIFORM_NS)
+    return not d.outside
 
 
 cdef void random_dropout(int dtype, random_stream stream, long n, uint32_t threshold, double scale,

@@ -144,12 +144,16 @@ cdef Tensor fill_normal(Tensor y, object generator, double mean, double std):
 cdef Tensor hit_or_miss(Tensor p, object generator):
     """1 with probability p, else 0; laid out as p where p is dense."""
     cdef random_stream stream
+    cdef bint valid
     cdef Tensor y
     p = p if is_dense(p) else contiguous(p)
     y = new_like(p, p.dtype_)
     next_stream(generator, &stream)
     with nogil:
-        random_bernoulli(p.dtype_, stream, p.size_, p.ptr, y.ptr)
+        valid = random_bernoulli(p.dtype_, stream, p.size_, p.ptr, y.ptr)
+    if not valid:
+        raise ValueError(f"probabilities are from 0 to 1, got a tensor with values from "
+                         f"{p.min().item()} to {p.max().item()}")
     return y
 
 
