@@ -98,6 +98,12 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))), generator)
 
 
+def kaiming_deviation(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    """gain / sqrt(fan) (He et al., 2015); a is the slope of leaky_relu. An empty tensor has none."""
+    fan, gain = fan_of(tensor, mode), calculate_gain(nonlinearity, a)
+    return gain / math.sqrt(fan) if fan else 0.0
+
+
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0,
@@ -105,11 +111,8 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Uniform within gain * sqrt(3 / fan) (He et al., 2015); a is the slope of leaky_relu."""
-    fan, gain = fan_of(tensor, mode), calculate_gain(nonlinearity, a)
-    if tensor.numel() == 0:
-        return tensor
-    bound = gain * math.sqrt(3.0 / fan)
+    """Uniform within sqrt(3) * gain / sqrt(fan) (He et al., 2015)."""
+    bound = math.sqrt(3.0) * kaiming_deviation(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -120,11 +123,8 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Normal with deviation gain / sqrt(fan) (He et al., 2015); a is the slope of leaky_relu."""
-    fan, gain = fan_of(tensor, mode), calculate_gain(nonlinearity, a)
-    if tensor.numel() == 0:
-        return tensor
-    return normal_(tensor, 0.0, gain / math.sqrt(fan), generator)
+    """Normal with deviation gain / sqrt(fan) (He et al., 2015)."""
+    return normal_(tensor, 0.0, kaiming_deviation(tensor, a, mode, nonlinearity), generator)
 
 
 def default_uniform_(weight: Tensor, bias: Tensor | None) -> None:

@@ -8,7 +8,7 @@ there by a copy. Cross entropy computes its gradient in the pass that computes t
 from libc.stdint cimport int64_t
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.tensor cimport (
     FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
@@ -102,23 +102,29 @@ cdef Tensor checked(object input, object dim, int* d, str what):
     return x
 
 
+cdef Tensor normalized(RowOperation kind, backward_fn backward, object input, object dim,
+                       const char* label):
+    """softmax or log_softmax, with its node: its gradient follows from its result."""
+    cdef int d = 0
+    cdef Tensor x = checked(input, dim, &d, label.decode()), y
+    cdef Node node
+    y = settled(over_rows(kind, x, d))
+    if needs_graph(x):
+        node = new_node(backward, label)
+        node.input0 = edge(x)
+        node.i[0] = d
+        save0(node, alias(y))
+        attach(y, node)
+    return y
+
+
 def softmax(input, dim=None):
     """exp(input) / sum of exp(input) along dim, safe for large numbers.
 
     >>> fastnn.softmax(fastnn.tensor([0.0, 0.0]), dim=0)
     tensor([0.5000, 0.5000])
     """
-    cdef int d = 0
-    cdef Tensor x = checked(input, dim, &d, "softmax"), y
-    cdef Node node
-    y = settled(over_rows(SOFTMAX, x, d))
-    if needs_graph(x):
-        node = new_node(softmax_backward, "softmax")
-        node.input0 = edge(x)
-        node.i[0] = d
-        save0(node, alias(y))
-        attach(y, node)
-    return y
+    return normalized(SOFTMAX, softmax_backward, input, dim, "softmax")
 
 
 cdef int softmax_backward(Node node, Tensor dy) except -1:
@@ -129,17 +135,7 @@ cdef int softmax_backward(Node node, Tensor dy) except -1:
 
 def log_softmax(input, dim=None):
     """The logarithm of softmax along dim, without its underflow."""
-    cdef int d = 0
-    cdef Tensor x = checked(input, dim, &d, "log_softmax"), y
-    cdef Node node
-    y = settled(over_rows(LOG_SOFTMAX, x, d))
-    if needs_graph(x):
-        node = new_node(log_softmax_backward, "log_softmax")
-        node.input0 = edge(x)
-        node.i[0] = d
-        save0(node, alias(y))
-        attach(y, node)
-    return y
+    return normalized(LOG_SOFTMAX, log_softmax_backward, input, dim, "log_softmax")
 
 
 cdef int log_softmax_backward(Node node, Tensor dy) except -1:
