@@ -32,24 +32,27 @@ cdef struct Correlation:
     int threads
     size_t packed_bytes
     # of backward-weight
-    const char* dy                # [N, OH, OW, G * O]
+    const char* dy
+    long dy_n, dy_c, dy_w         # strides; from row to row it is OW * dy_w
     char* dw                      # partial sums [sums][G][weight_rows + 1][O], the bias last
     long weight_rows              # KH * KW * C, or 0 where only the bias is wanted
     long sums, partial            # partial: elements of one partial sum
     long kernel_parts             # 1, or KH where the kernel rows are items of their own
     long block                    # output rows that a tile of dw sums over at once
-    bint copy_dy                  # a block of dy is copied into scratch, at dy_offset
+    bint copy_dy                  # a block of dy is copied, channels last, to dy_offset of scratch
     size_t dy_offset
     bint want_dw, want_db
 
 # A plan returns the bytes of scratch that its pass needs.
 cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides) noexcept
-cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept
+cdef size_t plan_backward_data(Correlation* c, const ConvShape* s,
+                               const Py_ssize_t* dy_strides) noexcept
 
-# y, dy and dx are channels-last; x and w may have any strides
+# y and dx are channels-last; x, w and dy may have any strides
 cdef void conv_forward(Correlation* c, const char* x, const char* w, const Py_ssize_t* w_strides,
                        const char* bias, char* y, char* scratch) noexcept nogil
-cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy, const char* w,
+cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
+                             const Py_ssize_t* dy_strides, const char* w,
                              const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil
 
 # for the weight gradient

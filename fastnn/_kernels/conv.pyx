@@ -344,8 +344,8 @@ cdef void set_phase(Phase* p, long r, long size, long kernel, long stride, long 
         p.dilation = 1
 
 
-cdef bint plan_phase(Correlation* c, const ConvShape* f, const Phase* h, const Phase* w,
-                     size_t* scratch_bytes) noexcept nogil:
+cdef bint plan_phase(Correlation* c, const ConvShape* f, const Py_ssize_t* dy_strides,
+                     const Phase* h, const Phase* w, size_t* scratch_bytes) noexcept nogil:
     """The correlation of dy that gives one phase of dx; False if the phase has no pixels."""
     cdef ConvShape* s = &c.s
     s.dtype, s.N, s.G, s.C, s.O = f.dtype, f.N, f.G, f.O, f.C
@@ -355,17 +355,15 @@ cdef bint plan_phase(Correlation* c, const ConvShape* f, const Phase* h, const P
     if s.KH * s.KW == 0:             # no tap reaches these pixels: sums of nothing
         s.KH = s.KW = 0
         s.dh = s.dw = 1
-    c.x_c = 1
-    c.x_w = f.G * f.O
-    c.x_h = c.x_w * f.OW
-    c.x_n = c.x_h * f.OH
+    set_source(c, dy_strides)
     if s.OH == 0 or s.OW == 0:
         return False
     scratch_bytes[0] = plan_correlation(c)
     return True
 
 
-cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept:
+cdef size_t plan_backward_data(Correlation* c, const ConvShape* s,
+                               const Py_ssize_t* dy_strides) noexcept:
     cdef Phase h, w
     cdef long rh, rw
     cdef size_t nbytes, most = 0
@@ -375,12 +373,13 @@ cdef size_t plan_backward_data(Correlation* c, const ConvShape* s) noexcept:
         set_phase(&h, rh, s.H, s.KH, s.sh, s.dh, s.top)
         for rw in range(s.sw):
             set_phase(&w, rw, s.W, s.KW, s.sw, s.dw, s.left)
-            if plan_phase(c, s, &h, &w, &nbytes):
+            if plan_phase(c, s, dy_strides, &h, &w, &nbytes):
                 most = max(most, nbytes)
     return most
 
 
-cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy, const char* w,
+cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
+                             const Py_ssize_t* dy_strides, const char* w,
                              const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil:
     cdef Phase ph, pw
     cdef Packing p
@@ -390,7 +389,7 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
         set_phase(&ph, rh, s.H, s.KH, s.sh, s.dh, s.top)
         for rw in range(s.sw):
             set_phase(&pw, rw, s.W, s.KW, s.sw, s.dw, s.left)
-            if not plan_phase(c, s, &ph, &pw, &nbytes):
+            if not plan_phase(c, s, dy_strides, &ph, &pw, &nbytes):
                 continue
             p.group, p.column, p.k = s.O * w_strides[0], w_strides[1], w_strides[0]
             p.tap_h, p.tap_w = -ph.step * w_strides[2], -pw.step * w_strides[3]

@@ -4,8 +4,11 @@ from fastnn._kernels.conv cimport ConvShape, Correlation
 
 # returns the bytes of scratch that the pass needs
 cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
-                                 bint want_dw, bint want_db) noexcept
+                                 const Py_ssize_t* dy_strides, bint want_dw, bint want_db) noexcept
 
-# dy is channels-last, dw and db contiguous; x may have any strides
+# may dy, of OW columns, be summed over as it lies? Its rows follow upon each other
+cdef bint takes_gradient(const Py_ssize_t* dy_strides, long OW) noexcept
+
+# such a dy; x may have any strides; dw and db are contiguous
 cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
                                char* scratch) noexcept nogil

@@ -31,14 +31,20 @@ cdef enum:
     PLACE_BLOCK = 32
 
 
+cdef bint takes_gradient(const Py_ssize_t* dy_strides, long OW) noexcept:
+    return (dy_strides[2] == OW * dy_strides[3] and dy_strides[3] > 0
+            and (dy_strides[1] == 1 or dy_strides[3] == 1))
+
+
 cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
-                                 bint want_dw, bint want_db) noexcept:
+                                 const Py_ssize_t* dy_strides, bint want_dw, bint want_db) noexcept:
     cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>SUMS), blocks, most
     c.s = s[0]
     c.K = kernels(s.dtype)
     c.threads = team_for(s)
     c.want_dw, c.want_db = want_dw, want_db
     set_source(c, x_strides)
+    c.dy_n, c.dy_c, c.dy_w = dy_strides[0], dy_strides[1], dy_strides[3]
     c.fold = s.KH > 1 and s.KW * s.C < 8
     c.in_place = not c.fold and usable_in_place(c)
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
@@ -52,7 +58,8 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
     blocks = max((c.band * s.OW * c.panels.nr * item + BLOCK_BYTES // 2) // BLOCK_BYTES, <long>1)
     c.block = ceil_div(c.band, blocks)
-    c.copy_dy = want_dw and c.weight_rows >= 64 and s.G * s.O > c.panels.nr
+    # channels last, rows a power of two apart would share few cache sets
+    c.copy_dy = c.dy_c != 1 or (want_dw and c.weight_rows >= 64 and c.dy_w > c.panels.nr)
     c.dy_offset = c.scratch_step
     if c.copy_dy:
         c.scratch_step += aligned(c.block * s.OW * c.panels.nr * item)
@@ -89,7 +96,6 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long g = item_index // (c.kernel_parts * c.parts) % s.G
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
     cdef long kh0 = kernel_part, kh1 = kernel_part + 1
-    cdef long image = s.OW * s.G * s.O                # elements of one row of dy
     cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end, h
     cdef long unit0 = s.N * c.bands * group // c.sums, unit
     cdef long panel0 = c.panels.count * part // c.parts
@@ -103,7 +109,7 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
         kh0, kh1 = 0, 1 if c.fold else s.KH
     t.relu, t.bias = False, NULL
     t.k, t.a_row, t.a_k, t.a_batch = s.OW, 1, s.sw * c.pixel, (1 if c.fold else s.sh) * c.row
-    t.b_k, t.c_row = s.G * s.O, s.O
+    t.b_k, t.c_row = c.dy_w, s.O
     if c.want_db and kernel_part == 0:
         o, o_end = panel_start(&c.panels, panel0), panel_end(&c.panels, panel1 - 1)
         memset(dw + (rows * s.O + o) * item, 0, (o_end - o) * item)
@@ -122,18 +128,18 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
             for panel in range(panel0, panel1):
                 o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
                 t.n = panel_end(&c.panels, panel) - o
-                dy = c.dy + ((n * s.OH + oh) * image + g * s.O + o) * item
+                dy = c.dy + (n * c.dy_n + oh * s.OW * c.dy_w + (g * s.O + o) * c.dy_c) * item
                 t.b = dy
-                if c.copy_dy:            # rows a power of two apart would share few cache sets
+                if c.copy_dy:
                     t.b = c.scratch + thread * c.scratch_step + c.dy_offset
                     t.b_k = panel_columns(&c.panels, panel)
-                    c.K.copy_2d(dy, s.G * s.O, 1, <char*>t.b, t.b_k, 1, t.batches * s.OW, t.n)
+                    c.K.copy_2d(dy, c.dy_w, c.dy_c, <char*>t.b, t.b_k, 1, t.batches * s.OW, t.n)
                 t.b_batch = s.OW * t.b_k
                 if c.want_dw:
                     weight_block(c, &t, width, a + (oh - oh0) * t.a_batch * item,
                                  dw + o * item, kh0, kh1)
                 if c.want_db and kernel_part == 0:
-                    c.K.conv_column_sum(dy, s.G * s.O, dw + (rows * s.O + o) * item,
+                    c.K.conv_column_sum(t.b, t.b_k, dw + (rows * s.O + o) * item,
                                         t.batches * s.OW, t.n)
             oh += t.batches
 

@@ -13,7 +13,9 @@ from fastnn._core.tensor cimport (
 from fastnn._kernels.conv cimport (
     ConvShape, Correlation, conv_backward_data, conv_forward, plan_backward_data, plan_forward,
 )
-from fastnn._kernels.conv_weight cimport conv_backward_weight, plan_backward_weight
+from fastnn._kernels.conv_weight cimport (
+    conv_backward_weight, plan_backward_weight, takes_gradient,
+)
 
 cdef enum:
     MAX_SIZE = 1 << 30           # of a stride, padding, dilation
@@ -181,7 +183,9 @@ cdef int conv2d_backward(Node node, Tensor dy) except -1:
     cdef Tensor x = saved0(node), w = saved1(node), x4 = with_batch(x), dx
     cdef ConvShape s
     memcpy(&s, <const char*>node.extra, sizeof(s))
-    dy = channels_last(with_batch(dy))
+    dy = with_batch(dy)
+    if not takes_gradient(dy.strides_, s.OW):
+        dy = channels_last(dy)
     if node.input0 is not None:
         dx = input_gradient(&s, x4, w, dy)
         if x.ndim_ == 3:
@@ -199,10 +203,10 @@ cdef Tensor input_gradient(const ConvShape* s, Tensor x, Tensor w, Tensor dy):
     cdef size_t nbytes
     if dx.size_ == 0:
         return dx
-    nbytes = plan_backward_data(&c, s)
+    nbytes = plan_backward_data(&c, s, dy.strides_)
     scratch = <char*>scratch_take(nbytes)
     with nogil:
-        conv_backward_data(&c, s, dy.ptr, w.ptr, w.strides_, dx.ptr, scratch)
+        conv_backward_data(&c, s, dy.ptr, dy.strides_, w.ptr, w.strides_, dx.ptr, scratch)
     scratch_give(scratch, nbytes)
     return dx
 
@@ -228,7 +232,7 @@ cdef int weight_gradients(Node node, const ConvShape* s, Tensor x, Tensor w, Ten
         if want_db:
             memset(db_data, 0, db.size_ * itemsize(db.dtype_))
     else:
-        nbytes = plan_backward_weight(&c, s, x.strides_, want_dw, want_db)
+        nbytes = plan_backward_weight(&c, s, x.strides_, dy.strides_, want_dw, want_db)
         scratch = <char*>scratch_take(nbytes)
         with nogil:
             conv_backward_weight(&c, x.ptr, dy.ptr, dw_data, db_data, scratch)

@@ -124,7 +124,7 @@ def test_against_reference(x_shape, w_shape, how, dtype):
 @pytest.mark.parametrize("layout", ["channels_last", "gaps"])
 @pytest.mark.parametrize("x_shape, w_shape, how", CASES, ids=str)
 def test_layout_does_not_matter(x_shape, w_shape, how, layout):
-    check(x_shape, w_shape, layout=layout, with_bias=False, **how)
+    check(x_shape, w_shape, layout=layout, **how)
 
 
 @pytest.mark.parametrize("level", levels())
