@@ -144,7 +144,7 @@ cdef extern from "kernels.h" nogil:
         void (*random_normal)(const random_stream* s, long first, long n, double mean, double std,
                               void* y) noexcept nogil
         int (*random_bernoulli)(const random_stream* s, long first, long n, const void* p,
-                                 void* y) noexcept nogil
+                                void* y) noexcept nogil
         void (*random_dropout)(const random_stream* s, long first, long n, uint32_t threshold,
                                double scale, const void* x, void* y) noexcept nogil
         void (*random_integers)(const random_stream* s, long first, long n, int64_t low,

@@ -99,7 +99,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
 
 
 def kaiming_deviation(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    """gain / sqrt(fan) (He et al., 2015); a is the slope of leaky_relu. An empty tensor has none."""
+    """gain / sqrt(fan) (He et al., 2015); a is the slope of leaky_relu. 0 for an empty tensor."""
     fan, gain = fan_of(tensor, mode), calculate_gain(nonlinearity, a)
     return gain / math.sqrt(fan) if fan else 0.0
 

@@ -470,4 +470,4 @@ def test_a_gradient_that_nobody_else_holds_is_taken_over_without_a_copy():
     fastnn.reset_peak_memory_stats()
     (x * y).backward(dy)
     arrays = (fastnn.memory_stats()["peak_bytes"] - before) / x.nbytes
-    assert arrays < 3.9      # the product and two gradients, with what size classes add
+    assert arrays < 3.9  # the product and two gradients, with what size classes add
