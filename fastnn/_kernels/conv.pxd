@@ -61,14 +61,6 @@ cdef int team_for(const ConvShape* s) noexcept nogil
 cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil
 cdef bint usable_in_place(const Correlation* c) noexcept nogil
 cdef void set_bands(Correlation* c, long wanted) noexcept nogil
-cdef const char* band_start(const Correlation* c, long n, long g, long oh,
-                            int thread) noexcept nogil
+cdef char* band_start(const Correlation* c, long n, long g, long oh, int thread) noexcept nogil
 cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
                  char* band) noexcept nogil
-cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil
-
-cdef inline long ceil_div(long a, long b) noexcept nogil:
-    return (a + b - 1) // b
-
-cdef inline size_t aligned(size_t nbytes) noexcept nogil:
-    return (nbytes + 63) // 64 * 64

@@ -16,7 +16,7 @@ from fastnn._kernels.panels cimport (
     cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    gemm_tile_args, itemsize, kernels, parallel_for, prefetch, team_size,
+    aligned, ceil_div, gemm_tile_args, itemsize, kernels, parallel_for, prefetch, team_size,
 )
 
 cdef enum:
@@ -42,11 +42,16 @@ cdef int team_for(const ConvShape* s) noexcept nogil:
 
 # --- the correlation: forward, and every phase of backward-data -----------------
 
+cdef inline long rows_read(const ConvShape* s, long rows) noexcept nogil:
+    """How many input rows so many output rows read."""
+    return (rows - 1) * s.sh + (s.KH - 1) * s.dh + 1 if rows > 0 else 0
+
+
 cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
     """Cut the output rows into bands, so that a gathered band stays in cache and
     there are at least `wanted` of them if possible."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), reach = (s.KH - 1) * s.dh + 1, most
+    cdef long item = itemsize(s.dtype), most
     cdef long width = max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
     if c.in_place:
         c.pixel, c.row = c.x_w, c.x_h
@@ -55,14 +60,14 @@ cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
         c.row = width * c.pixel
     most = BAND_BYTES // max(width * s.C * (s.KH if c.fold else 1) * item, <long>1)
     if not c.fold:
-        most = (most - reach) // s.sh + 1
+        most = (most - rows_read(s, 1)) // s.sh + 1
     c.bands = min(max(ceil_div(s.OH, max(most, <long>1)), wanted), s.OH)
     c.band = ceil_div(s.OH, max(c.bands, <long>1))
     c.bands = ceil_div(s.OH, max(c.band, <long>1))
     c.step = max(STEP_BYTES // max(c.row * (1 if c.fold else s.sh) * item, <long>1), <long>1)
     c.scratch_step = 0
     if not c.in_place:
-        c.scratch_step = aligned(c.row * (c.band if c.fold else (c.band - 1) * s.sh + reach) * item)
+        c.scratch_step = aligned(c.row * (c.band if c.fold else rows_read(s, c.band)) * item)
 
 
 cdef bint usable_in_place(const Correlation* c) noexcept nogil:
@@ -134,38 +139,18 @@ cdef void gather_folded(const Correlation* c, const char* x, long h, char* dst) 
         h += s.dh
 
 
-cdef const char* band_start(const Correlation* c, long n, long g, long oh,
-                            int thread) noexcept nogil:
+cdef char* band_start(const Correlation* c, long n, long g, long oh, int thread) noexcept nogil:
     """The first pixel of the band of input for output rows oh and on."""
     cdef const ConvShape* s = &c.s
     if not c.in_place:
         return c.scratch + thread * c.scratch_step
-    return (c.x + (n * c.x_n + g * s.C * c.x_c + (oh * s.sh - s.top) * c.x_h - s.left * c.x_w)
-            * itemsize(s.dtype))
-
-
-cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
-                 char* band) noexcept nogil:
-    """Gathers what output rows oh..end read and those from oh0 on before them did not."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), r = oh - oh0, last = end - oh0, h
-    cdef const char* x = c.x + (n * c.x_n + g * s.C * c.x_c) * item
-    if c.in_place:
-        return
-    if c.fold:
-        for r in range(r, last):
-            gather_folded(c, x, (oh0 + r) * s.sh - s.top, band + r * c.row * item)
-        return
-    last = (last - 1) * s.sh + (s.KH - 1) * s.dh + 1
-    for r in range((r - 1) * s.sh + (s.KH - 1) * s.dh + 1 if r > 0 else 0, last):
-        h = oh0 * s.sh - s.top + r
-        gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
-                   band + r * c.row * item)
+    return <char*>c.x + itemsize(s.dtype) * (
+        n * c.x_n + g * s.C * c.x_c + (oh * s.sh - s.top) * c.x_h - s.left * c.x_w)
 
 
 cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil:
-    """Prefetches input rows h..end, which are gathered next: forward of (32,64,32,32)->64
-    3x3 on 2 cores of a Xeon, 306 -> 317 GFLOP/s. Only where a row is all of use."""
+    """Prefetches input rows h..end: forward of (32,64,32,32)->64 3x3 on 2 cores of a Xeon,
+    306 -> 317 GFLOP/s. Only where a row is all of use."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), k
     if s.G > 1 or (c.x_c != 1 and c.x_w != 1):
@@ -173,6 +158,25 @@ cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil:
     for h in range(max(h, <long>0), min(end, s.H)):
         for k in range(1 if c.x_c == 1 else s.C):
             prefetch(c.x + (n * c.x_n + h * c.x_h + k * c.x_c) * item, s.W * c.x_w * item)
+
+
+cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
+                 char* band) noexcept nogil:
+    """Gathers what output rows oh..end read and those from oh0 on before them did not,
+    and asks for what as many further ones will."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), h0 = oh0 * s.sh - s.top, r, h
+    cdef long last = rows_read(s, end - oh0)
+    cdef const char* x = c.x + (n * c.x_n + g * s.C * c.x_c) * item
+    if c.fold:
+        for r in range(oh - oh0, end - oh0):
+            gather_folded(c, x, h0 + r * s.sh, band + r * c.row * item)
+    elif not c.in_place:
+        for r in range(rows_read(s, oh - oh0), last):
+            h = h0 + r
+            gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
+                       band + r * c.row * item)
+    fetch(c, n, h0 + last, h0 + last + (end - oh) * s.sh)
 
 
 cdef void output_row(const Correlation* c, gemm_tile_args* t, int width, const char* a,
@@ -208,9 +212,9 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
     cdef long oh0 = item_index // c.parts % c.bands * c.band
     cdef long g = item_index // (c.parts * c.bands) % s.G
     cdef long n = item_index // (c.parts * c.bands * s.G)
-    cdef long rows = min(c.band, s.OH - oh0), panel, o, oh, end, h
+    cdef long rows = min(c.band, s.OH - oh0), panel, o, oh
     cdef long first = c.panels.count * part // c.parts
-    cdef const char* band = band_start(c, n, g, oh0, thread)
+    cdef char* band = band_start(c, n, g, oh0, thread)
     cdef const char* b
     cdef gemm_tile_args t
     cdef int width
@@ -231,10 +235,7 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
         b = c.w + (g * c.packed_columns + o) * s.KH * s.KW * s.C * item
         for oh in range(oh0, oh0 + rows):
             if panel == first and (oh - oh0) % c.step == 0:
-                end = min(oh + c.step, oh0 + rows)
-                gather(c, n, g, oh0, oh, end, <char*>band)
-                h = (end - 1) * s.sh - s.top + (s.KH - 1) * s.dh + 1
-                fetch(c, n, h, h + c.step * s.sh)
+                gather(c, n, g, oh0, oh, min(oh + c.step, oh0 + rows), band)
             t.bias = NULL
             if c.bias != NULL:
                 t.bias = c.bias + (g * s.O + o) * item

@@ -13,13 +13,15 @@ gathered side by side, which gives the tile more rows. Called by ops/conv.pyx.
 from libc.string cimport memcpy, memset
 
 from fastnn._kernels.conv cimport (
-    ConvShape, Correlation, aligned, band_start, ceil_div, fetch, gather, items_wanted, set_bands,
-    set_source, team_for, usable_in_place,
+    ConvShape, Correlation, band_start, gather, items_wanted, set_bands, set_source,
+    team_for, usable_in_place,
 )
 from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
 )
-from fastnn._kernels.runtime cimport gemm_tile_args, itemsize, kernels, parallel_for, team_size
+from fastnn._kernels.runtime cimport (
+    aligned, ceil_div, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
+)
 
 cdef enum:
     # of dy that one tile of dw walks over. One core of a Xeon (48 KB first-level cache),
@@ -96,13 +98,13 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long g = item_index // (c.kernel_parts * c.parts) % s.G
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
     cdef long kh0 = kernel_part, kh1 = kernel_part + 1
-    cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end, h
+    cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end
     cdef long unit0 = s.N * c.bands * group // c.sums, unit
     cdef long panel0 = c.panels.count * part // c.parts
     cdef long panel1 = c.panels.count * (part + 1) // c.parts, panel
     cdef int width
     cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
-    cdef const char* a
+    cdef char* a
     cdef const char* dy
     cdef gemm_tile_args t
     if c.kernel_parts == 1:
@@ -121,9 +123,7 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
         while oh < end:
             t.batches = min(c.block, end - oh)
             if c.want_dw:
-                gather(c, n, g, oh0, oh, oh + t.batches, <char*>a)
-                h = (oh + t.batches - 1) * s.sh - s.top + (s.KH - 1) * s.dh + 1
-                fetch(c, n, h, h + t.batches * s.sh)
+                gather(c, n, g, oh0, oh, oh + t.batches, a)
             t.accumulate = unit > unit0 or oh > oh0
             for panel in range(panel0, panel1):
                 o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)

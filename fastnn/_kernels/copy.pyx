@@ -3,7 +3,7 @@ the destination's strides; the two innermost go to one micro-kernel call, the
 others are shared out among threads."""
 
 from fastnn._kernels.runtime cimport (
-    FLOAT32, FLOAT64, convert, itemsize, kernels, parallel_for, team_size,
+    FLOAT32, FLOAT64, ceil_div, convert, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
@@ -107,7 +107,7 @@ cdef void copy_strided(int ndim, const Py_ssize_t* shape,
 
     c.ndim = n - 2
     c.src, c.dst, c.src_dtype, c.dst_dtype = src, dst, src_dtype, dst_dtype
-    c.row_blocks = (c.shape[n - 2] + BLOCK_ROWS - 1) // BLOCK_ROWS
+    c.row_blocks = ceil_div(c.shape[n - 2], BLOCK_ROWS)
     total = c.row_blocks
     for d in range(c.ndim):
         total *= c.shape[d]

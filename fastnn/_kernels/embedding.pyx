@@ -9,7 +9,9 @@ and the bits do not depend on their number. Called by ops/embedding.pyx.
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
-from fastnn._kernels.runtime cimport fastnn_kernels, itemsize, kernels, parallel_for, team_size
+from fastnn._kernels.runtime cimport (
+    ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
+)
 
 cdef enum:
     ITEM_BYTES = 1 << 15      # read or written by an item
@@ -60,7 +62,7 @@ cdef void embedding_gather(int dtype, const char* indices, bint wide, long n, co
     c.indices, c.wide, c.n, c.x, c.y = indices, wide, n, w, y
     c.row_bytes = D * itemsize(dtype)
     c.run = run_of(c.row_bytes)
-    parallel_for(forward_item, &c, (n + c.run - 1) // c.run, threads)
+    parallel_for(forward_item, &c, ceil_div(n, c.run), threads)
 
 
 cdef long embedding_scratch_bytes(long n, long V) noexcept nogil:
@@ -109,4 +111,4 @@ cdef void embedding_scatter(int dtype, const char* indices, bint wide, long n, c
     c.row_bytes = D * itemsize(dtype)
     c.run = run_of(c.row_bytes)
     sort_positions(&c, start, start + V + 1)
-    parallel_for(backward_item, &c, (V + c.run - 1) // c.run, threads)
+    parallel_for(backward_item, &c, ceil_div(V, c.run), threads)

@@ -1,12 +1,12 @@
 """Matrix multiply: C[M, N] (+)= A[M, K] B[K, N] over the register tile of gemm.h.
 
-C is cut into panels of columns (panels.pxd) and evenly high tiles of
-rows, K into blocks that start from C, so every element is one chain of fused
-multiply-adds in ascending k whatever the cut. B is used in place where its columns
-are contiguous and it is small or used little, else it is packed into panels; A
-transposed is copied into tiles, block by block. Products of few rows go to
-gemm_thin.pyx; where C is small and K long, K is cut and the parts are summed.
-Threads share out chunks of C. Everything is chosen from the shape alone.
+C is cut into panels of columns (panels.pxd) and evenly high tiles of rows, K into
+blocks that start from C, so every element is one chain of fused multiply-adds in
+ascending k whatever the cut. B is used in place where its columns are contiguous and
+it is small or used little, else it is packed into panels; A transposed is copied into
+tiles, block by block. Products of few rows go to gemm_thin.pyx; where C is small and
+K long, K is cut and the parts are summed. Threads share out chunks of C. Everything is
+chosen from the shape alone.
 """
 
 from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, sum_parts
@@ -14,7 +14,7 @@ from fastnn._kernels.panels cimport (
     Panels, cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
+    aligned, ceil_div, fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
@@ -62,10 +62,6 @@ cdef struct Run:
 
 
 # --- the plan -----------------------------------------------------------------
-
-cdef inline long ceil_div(long a, long b) noexcept nogil:
-    return (a + b - 1) // b
-
 
 cdef Gemm gemm_job(int dtype, long M, long N, long K) noexcept nogil:
     cdef Gemm g
@@ -143,17 +139,13 @@ cdef void make_plan(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcep
 
 # --- scratch ------------------------------------------------------------------
 
-cdef inline size_t line_up(size_t nbytes) noexcept nogil:
-    return (nbytes + 63) // 64 * 64
-
-
 cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table) noexcept nogil:
     """Bytes of one thread's copied block of A, whatever the round."""
     cdef long tallest = table.gemm_rows[1]
     if not p.pack_a:
         return 0
     tallest = min(CHUNK_TILES * tallest, g.M)
-    return line_up(tallest * ceil_div(g.K, p.k_blocks) * itemsize(g.dtype)) + 64
+    return aligned(tallest * ceil_div(g.K, p.k_blocks) * itemsize(g.dtype)) + 64
 
 
 cdef long round_batches(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
@@ -172,7 +164,7 @@ cdef long round_columns(const Gemm* g, const fastnn_kernels* table) noexcept nog
 cdef size_t b_scratch(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
     cdef long batches = 1 if b_is_shared(g) else round_batches(g, table)
     cdef long columns = padded_columns(table, round_columns(g, table))
-    return line_up(batches * columns * g.K * itemsize(g.dtype))
+    return aligned(batches * columns * g.K * itemsize(g.dtype))
 
 
 cdef inline bint b_is_shared(const Gemm* g) noexcept nogil:
@@ -401,7 +393,7 @@ cdef long splits_of(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
 
 
 cdef inline size_t partial_bytes(const Gemm* g, long splits) noexcept nogil:
-    return line_up(splits * g.M * g.N * itemsize(g.dtype))
+    return aligned(splits * g.M * g.N * itemsize(g.dtype))
 
 
 cdef Gemm part_of(const Gemm* g, long splits) noexcept nogil:

@@ -5,7 +5,7 @@ columns are cut into chunks that the threads share out, chosen from the shape al
 """
 
 from fastnn._kernels.runtime cimport (
-    FLOAT64, fastnn_kernels, gemm_thin_args, itemsize, kernels, parallel_for,
+    FLOAT64, ceil_div, fastnn_kernels, gemm_thin_args, itemsize, kernels, parallel_for,
 )
 
 cdef enum:
@@ -103,10 +103,10 @@ cdef bint gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
     if run.kind == DOT:
         step = 8
     wanted = min(<long>(ns / (<double>ITEM_NS * g.batches)) + 1, <long>MOST_ITEMS)
-    run.chunk = ((run.t.n + wanted - 1) // wanted + step - 1) // step * step
+    run.chunk = ceil_div(ceil_div(run.t.n, wanted), step) * step
     if run.kind == COLUMNS:
         run.chunk = min(run.chunk, COLUMN_BYTES // itemsize(g.dtype))
-    run.chunks = (run.t.n + run.chunk - 1) // run.chunk
+    run.chunks = ceil_div(run.t.n, run.chunk)
     if team:
         parallel_for(thin_item, &run, g.batches * run.chunks, threads)
     else:

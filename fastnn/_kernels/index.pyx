@@ -8,7 +8,9 @@ Called by ops/index.pyx (index arrays, gather, scatter_add and their gradients).
 
 from libc.string cimport memcpy
 
-from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, INT32, INT64, parallel_for, team_size
+from fastnn._kernels.runtime cimport (
+    FLOAT32, FLOAT64, INT32, INT64, ceil_div, parallel_for, team_size,
+)
 
 cdef enum:
     BUCKETS = 8
@@ -166,7 +168,7 @@ cdef void index_run(IndexJob* job) noexcept nogil:
     walk.row_step = job.inner_step[job.inner_ndim - 1] if job.inner_ndim > 0 else 1
     if job.mode == INDEX_READ:
         walk.lines = max(1, CHUNK // walk.inner)
-        items = (walk.outer * job.count + walk.lines - 1) // walk.lines
+        items = ceil_div(walk.outer * job.count, walk.lines)
     else:
         walk.shared = job.count > 1 and total >= CHUNK
         items = BUCKETS if walk.shared else 1

@@ -4,7 +4,7 @@ The sums of the pieces are added in their order, in float64, so the bits do not
 depend on the number of threads. Called by ops/loss.pyx.
 """
 
-from fastnn._kernels.runtime cimport FLOAT64, itemsize, kernels, parallel_for, team_size
+from fastnn._kernels.runtime cimport FLOAT64, ceil_div, itemsize, kernels, parallel_for, team_size
 
 cdef enum:
     PIECE = 1 << 14
@@ -37,7 +37,7 @@ cdef int team_for(int kind, int dtype, long n) noexcept nogil:
 
 
 cdef inline long pieces(long n) noexcept nogil:
-    return (n + PIECE - 1) // PIECE
+    return ceil_div(n, PIECE)
 
 
 cdef void sum_task(void* context, long item, int thread) noexcept nogil:

@@ -10,7 +10,7 @@ Called by ops/norm.pyx.
 from libc.math cimport sqrt
 
 from fastnn._kernels.runtime cimport (
-    FLOAT32, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
+    FLOAT32, ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
@@ -43,7 +43,7 @@ cdef long chunk_rows(long width) noexcept nogil:
 
 cdef long chunks_of(long rows, long width) noexcept nogil:
     cdef long chunk = chunk_rows(width)
-    return (rows + chunk - 1) // chunk
+    return ceil_div(rows, chunk)
 
 
 cdef long norm_parts_bytes(long rows, long width, int dtype) noexcept nogil:
@@ -105,7 +105,7 @@ cdef void batch_statistics(int dtype, const char* x, long R, long C, char* parts
     cdef Norm c = problem(dtype, x, R, C)
     c.parts, c.first, c.second = parts, mean, var
     parallel_for(statistics_item, &c, chunks_of(R, C), threads)
-    parallel_for(merge_item, &c, (C + COLUMNS - 1) // COLUMNS, threads)
+    parallel_for(merge_item, &c, ceil_div(C, COLUMNS), threads)
 
 
 cdef void batch_constants(int dtype, long C, const double* mean, const double* var, double eps,
@@ -167,7 +167,7 @@ cdef void batch_backward(int dtype, const char* dy, const char* x, long R, long 
     c.dy, c.constants, c.parts, c.slopes, c.y = dy, constants, parts, slopes, dx
     c.first, c.second = sums, sums + C
     parallel_for(sums_item, &c, chunks_of(R, C), threads)
-    parallel_for(total_item, &c, (C + COLUMNS - 1) // COLUMNS, threads)
+    parallel_for(total_item, &c, ceil_div(C, COLUMNS), threads)
     for k in range(C):
         rstd = number(dtype, constants, C + k)
         put(dtype, db, k, c.first[k])
@@ -216,7 +216,7 @@ cdef void layer_backward(int dtype, const char* dy, const char* x, long R, long 
     c.first, c.second = sums, sums + D
     parallel_for(layer_backward_item, &c, chunks_of(R, D), threads)
     if dw != NULL:
-        parallel_for(total_item, &c, (D + COLUMNS - 1) // COLUMNS, threads)
+        parallel_for(total_item, &c, ceil_div(D, COLUMNS), threads)
         for k in range(D):
             put(dtype, db, k, c.first[k])
             put(dtype, dw, k, c.second[k])

@@ -3,7 +3,7 @@ shared out among threads in one parallel region. A chunk lies within one paramet
 and begins at a multiple of CHUNK, so that vectors are cut at the same places for
 any number of threads. Called by ops/optim.pyx."""
 
-from fastnn._kernels.runtime cimport itemsize, kernels, parallel_for, team_size
+from fastnn._kernels.runtime cimport ceil_div, itemsize, kernels, parallel_for, team_size
 
 cdef enum:
     CHUNK = 8192
@@ -49,7 +49,7 @@ cdef long lay_out(Update* updates, long count, double* bytes) noexcept nogil:
     bytes[0] = 0
     for u in range(count):
         updates[u].first_chunk = chunks
-        chunks += (updates[u].n + CHUNK - 1) // CHUNK
+        chunks += ceil_div(updates[u].n, CHUNK)
         bytes[0] += <double>updates[u].n * itemsize(updates[u].dtype)
     return chunks
 

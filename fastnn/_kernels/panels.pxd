@@ -1,7 +1,7 @@
 # How N columns are cut into panels, each as wide as a register tile (gemm.h): full ones,
 # then perhaps a narrower one. Used by gemm.pyx and conv.pyx.
 
-from fastnn._kernels.runtime cimport fastnn_kernels
+from fastnn._kernels.runtime cimport ceil_div, fastnn_kernels
 
 cdef struct Panels:
     long N, vl               # columns in all and in a vector
@@ -14,7 +14,7 @@ cdef struct Panels:
 cdef inline Panels cut_panels(const fastnn_kernels* table, long M, long N) noexcept nogil:
     """For tiles of at most M rows: wide panels where M fits in the few rows of their tile."""
     cdef Panels p
-    cdef long vectors = (N + table.vl - 1) // table.vl
+    cdef long vectors = ceil_div(N, table.vl)
     p.N, p.vl = N, table.vl
     p.width = 4 if M <= table.gemm_rows[4] else 2
     p.width = <int>max(1, min(vectors, p.width))
@@ -43,4 +43,4 @@ cdef inline long panel_end(const Panels* p, long q) noexcept nogil:
 
 cdef inline long padded_columns(const fastnn_kernels* table, long N) noexcept nogil:
     """Of all panels together."""
-    return (N + table.vl - 1) // table.vl * table.vl
+    return ceil_div(N, table.vl) * table.vl

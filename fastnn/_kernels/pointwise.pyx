@@ -6,7 +6,8 @@ are used where they lie; any other is converted, some hundred elements at a time
 through a small buffer. Blocks of rows are shared out among threads."""
 
 from fastnn._kernels.runtime cimport (
-    INT64, convert, integer_kernels, itemsize, kernels, parallel_for, pointwise_fn, team_size,
+    INT64, ceil_div, convert, integer_kernels, itemsize, kernels, parallel_for, pointwise_fn,
+    team_size,
 )
 
 ctypedef const void* const_pointer
@@ -151,8 +152,8 @@ cdef void pointwise(Pointwise* job) noexcept nogil:
             job.operand[k].step[0] = 0
     inner = job.shape[job.ndim - 1]
     rows //= inner
-    job.row_blocks = (inner + ITEM - 1) // ITEM
+    job.row_blocks = ceil_div(inner, ITEM)
     job.rows_per_item = max(ITEM // inner, <long>1)
     parallel_for(pointwise_item, job,
-                 (rows + job.rows_per_item - 1) // job.rows_per_item * job.row_blocks,
+                 ceil_div(rows, job.rows_per_item) * job.row_blocks,
                  team_size(<double>rows * inner * 0.5))

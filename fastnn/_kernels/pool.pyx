@@ -11,8 +11,8 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    fastnn_kernels, itemsize, kernels, parallel_for, pool_args, pool_axis, pool_backward_fn,
-    team_size,
+    ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, pool_args, pool_axis,
+    pool_backward_fn, team_size,
 )
 
 cdef enum:
@@ -210,7 +210,7 @@ cdef void pool_forward(const pool_args* p, int dtype, bint average, long N, cons
     c.scratch_bytes = 0 if x_channels_last else pool_scratch_bytes(p, dtype)
     c.band = window_band(&p.h, p.w.size * p.channels * c.size,
                          BAND_BYTES if x_channels_last else GATHER_BYTES)
-    c.bands = (p.h.windows + c.band - 1) // c.band
+    c.bands = ceil_div(p.h.windows, c.band)
     parallel_for(forward_item, &c, N * c.bands, threads)
 
 
@@ -251,7 +251,7 @@ cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, con
         c.backward = c.table.pool_avg_gather if average else c.table.pool_max_gather
         rows = p.h.size
     c.band = rows_within(BAND_BYTES, p.h.size * p.w.size * p.channels * c.size // rows)
-    c.bands = (rows + c.band - 1) // c.band
+    c.bands = ceil_div(rows, c.band)
     parallel_for(backward_item, &c, N * c.bands, threads)
 
 

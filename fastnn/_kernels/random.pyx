@@ -4,7 +4,7 @@ into chunks of fixed length that any thread may draw. Called by ops/random.pyx."
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    FLOAT32, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
+    FLOAT32, ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef extern from *:
@@ -66,7 +66,7 @@ cdef void draw_chunk(void* context, long item, int thread) noexcept nogil:
 
 
 cdef void draw(Draw* d, double ns) noexcept nogil:
-    parallel_for(draw_chunk, d, (d.n + CHUNK - 1) // CHUNK, team_size(d.n * ns))
+    parallel_for(draw_chunk, d, ceil_div(d.n, CHUNK), team_size(d.n * ns))
 
 
 cdef Draw new_draw(Kind kind, int dtype, random_stream stream, long n, void* y) noexcept nogil:

@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    FLOAT64, INT32, INT64, itemsize, kernels, parallel_for, team_size,
+    FLOAT64, INT32, INT64, ceil_div, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
@@ -48,10 +48,6 @@ cdef long reduction_outputs(const Reduction* r) noexcept nogil:
     for d in range(r.ndim):
         outputs *= r.shape[d]
     return outputs
-
-
-cdef inline long ceil_div(long a, long b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 cdef long piece_length(const Reduction* r) noexcept nogil:

@@ -15,12 +15,12 @@ depend on each other, so the split does not touch the bits. Called by ops/rnn.py
 from libc.string cimport memcpy, memset
 
 from fastnn._kernels.rnn_product cimport (
-    LstmShape, Product, Weight, at, divide_up, multiply, multiply_all, pack_columns, pack_rows,
-    padded, unweave_bias, weave_bias, weight_gradients, weight_scratch_bytes,
+    LstmShape, Product, Weight, at, multiply, multiply_all, pack_columns, pack_rows, padded,
+    unweave_bias, weave_bias, weight_gradients, weight_scratch_bytes,
 )
 from fastnn._kernels.runtime cimport (
-    fastnn_kernels, item_task, itemsize, kernels, lstm_gates_args,
-    parallel_for, parallel_team, team_barrier, team_size, team_task,
+    ceil_div, fastnn_kernels, item_task, itemsize, kernels, lstm_gates_args, parallel_for,
+    parallel_team, team_barrier, team_size, team_task,
 )
 
 cdef enum:
@@ -51,12 +51,12 @@ cdef LstmShape lstm_shape(int dtype, long T, long N, long I, long D) noexcept no
     cdef LstmShape s
     s.dtype, s.size = dtype, itemsize(dtype)
     s.T, s.N, s.I, s.D, s.rows = T, N, I, D, T * N
-    s.vl, s.panels = table.vl, divide_up(D, table.vl)
+    s.vl, s.panels = table.vl, ceil_div(D, table.vl)
     s.gates = 4 * s.vl * s.panels
     s.width = 4 if N <= table.gemm_rows[4] else 2
     s.tile = s.vl * s.width
-    s.state_row = divide_up(D, s.tile) * s.tile
-    s.blocks = 0 if N < UNIT_SPLIT else max(<long>2, divide_up(N, BLOCK_ROWS))
+    s.state_row = ceil_div(D, s.tile) * s.tile
+    s.blocks = 0 if N < UNIT_SPLIT else max(<long>2, ceil_div(N, BLOCK_ROWS))
     s.threads = team_size(1e18)
     return s
 
@@ -271,7 +271,7 @@ cdef void end_state(Run* run, const char* state, void* first) noexcept nogil:
 
 
 cdef size_t lstm_backward_scratch_bytes(const LstmShape* s) noexcept nogil:
-    return (padded(s, s.gates * s.state_row) + padded(s, s.gates * divide_up(s.I, s.tile) * s.tile)
+    return (padded(s, s.gates * s.state_row) + padded(s, s.gates * ceil_div(s.I, s.tile) * s.tile)
             + 2 * padded(s, s.N * s.state_row)
             + padded(s, max(s.blocks, <long>1) * s.gates)
             + padded(s, s.gates * s.I) + padded(s, s.gates * s.D) + weight_scratch_bytes(s))
@@ -284,7 +284,7 @@ cdef void lstm_backward(const LstmShape* s, const LstmArrays* a, const LstmGradi
     run.w_hh = scratch
     run.w_ih = run.w_hh + padded(s, s.gates * s.state_row)
     run.dgates = <char*>g.dgates
-    run.dh = run.w_ih + padded(s, s.gates * divide_up(s.I, s.tile) * s.tile)
+    run.dh = run.w_ih + padded(s, s.gates * ceil_div(s.I, s.tile) * s.tile)
     run.dc = run.dh + padded(s, s.N * s.state_row)
     run.db = run.dc + padded(s, s.N * s.state_row)
     run.dw = run.db + padded(s, max(s.blocks, <long>1) * s.gates)

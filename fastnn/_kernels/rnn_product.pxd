@@ -1,6 +1,6 @@
 # The products of a recurrent layer over all its steps, with gates in panels (rnn.pyx).
 
-from fastnn._kernels.runtime cimport fastnn_kernels, item_task
+from fastnn._kernels.runtime cimport aligned, fastnn_kernels, item_task
 
 cdef struct LstmShape:
     int dtype
@@ -18,11 +18,8 @@ cdef struct LstmShape:
 cdef inline char* at(const void* base, long index, const LstmShape* s) noexcept nogil:
     return <char*>base + index * s.size
 
-cdef inline long divide_up(long n, long by) noexcept nogil:
-    return (n + by - 1) // by
-
 cdef inline size_t padded(const LstmShape* s, long n) noexcept nogil:
-    return <size_t>(n * s.size + 63) // 64 * 64
+    return aligned(n * s.size)
 
 # w [4D, length] packed for a product that makes gates: [gates / tile][length][tile],
 # or takes them: [length / tile][gates][tile]

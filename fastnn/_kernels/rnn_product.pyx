@@ -9,7 +9,7 @@ threads; each element is one chain of fused multiply-adds whatever the split.
 
 from libc.string cimport memset
 
-from fastnn._kernels.runtime cimport gemm_tile_args, kernels, parallel_for, team_size
+from fastnn._kernels.runtime cimport ceil_div, gemm_tile_args, kernels, parallel_for, team_size
 
 cdef enum:
     K_BLOCK_BYTES = 1024     # a tile of B this high, 32 KiB, stays in the L1 cache
@@ -53,7 +53,7 @@ cdef void pack_rows_item(void* context, long item, int thread) noexcept nogil:
     cdef long panel = item // 4, gate = item % 4, q, columns
     cdef long units = min(s.vl, s.D - panel * s.vl)
     cdef char* packed
-    for q in range(divide_up(p.length, s.tile)):
+    for q in range(ceil_div(p.length, s.tile)):
         columns = min(s.tile, p.length - q * s.tile)
         packed = at(p.packed, (q * s.gates + item * s.vl) * s.tile, s)
         if units < s.vl or columns < s.tile:
@@ -124,7 +124,7 @@ cdef void multiply(const Product* p, long row0, long row1, long tile0, long tile
     """Some rows and tiles of columns of c (+)= a b + bias, in blocks of k."""
     cdef const LstmShape* s = p.s
     cdef long length = p.k if p.batches > 1 else 1, parts = p.batches * p.k // max(length, <long>1)
-    cdef long blocks = divide_up(p.batches * p.k * s.size, K_BLOCK_BYTES), b, part, q
+    cdef long blocks = ceil_div(p.batches * p.k * s.size, K_BLOCK_BYTES), b, part, q
     cdef gemm_tile_args tile
     blocks = max(<long>1, min(parts, blocks))
     memset(&tile, 0, sizeof(tile))
@@ -150,8 +150,8 @@ cdef void multiply_column(const Product* p, gemm_tile_args* tile, long row0, lon
     cdef long rows = row1 - row0, tiles, i, r0
     cdef int width
     tile.n = min(s.tile, p.columns - q * s.tile)
-    width = <int>divide_up(tile.n, s.vl)
-    tiles = divide_up(rows, p.table.gemm_rows[width])
+    width = <int>ceil_div(tile.n, s.vl)
+    tiles = ceil_div(rows, p.table.gemm_rows[width])
     for i in range(tiles):
         r0 = row0 + rows * i // tiles
         tile.a = at(p.a, r0 * p.a_row + a_first, s)
@@ -165,14 +165,14 @@ cdef inline long product_item_rows(const Product* p) noexcept nogil:
 
 cdef void multiply_item(void* context, long item, int thread) noexcept nogil:
     cdef Product* p = <Product*>context
-    cdef long items = divide_up(p.rows, product_item_rows(p))
+    cdef long items = ceil_div(p.rows, product_item_rows(p))
     multiply(p, p.rows * item // items, p.rows * (item + 1) // items,
-             0, divide_up(p.columns, p.s.tile))
+             0, ceil_div(p.columns, p.s.tile))
 
 
 cdef void multiply_all(Product* p) noexcept nogil:
     cdef double ns = 2.0 * p.rows * p.columns * p.batches * p.k * NS_PER_FLOP
-    parallel_for(multiply_item, p, divide_up(p.rows, product_item_rows(p)),
+    parallel_for(multiply_item, p, ceil_div(p.rows, product_item_rows(p)),
                  min(p.s.threads, team_size(ns)))
 
 
@@ -193,9 +193,9 @@ cdef void weight_item(void* context, long item, int thread) noexcept nogil:
     cdef long panel1 = min(panel0 + GROUP_PANELS, s.panels)
     cdef long i0 = w.length * chunk // w.chunks, i1 = w.length * (chunk + 1) // w.chunks
     cdef long rows = s.rows - w.first
-    cdef long per_panel = 4 * s.vl // s.tile, tiles = divide_up(i1 - i0, table.gemm_rows[s.width])
-    cdef long blocks = divide_up(rows * s.size, K_BLOCK_BYTES), block, k0, q, i, r0
-    cdef long high = divide_up(i1 - i0, tiles)
+    cdef long per_panel = 4 * s.vl // s.tile, tiles = ceil_div(i1 - i0, table.gemm_rows[s.width])
+    cdef long blocks = ceil_div(rows * s.size, K_BLOCK_BYTES), block, k0, q, i, r0
+    cdef long high = ceil_div(i1 - i0, tiles)
     cdef char* x = w.packed + thread * block_bytes()
     cdef gemm_tile_args tile
     memset(&tile, 0, sizeof(tile))
@@ -208,7 +208,7 @@ cdef void weight_item(void* context, long item, int thread) noexcept nogil:
         table.gemm_pack(at(w.x, k0 * w.length + i0, s), w.length, 1, x, tile.k, i1 - i0, high)
         for q in range(panel0 * per_panel, panel1 * per_panel):
             tile.b = at(w.dgates, (q * s.rows + w.first + k0) * s.tile, s)
-            for i in range(divide_up(i1 - i0, high)):
+            for i in range(ceil_div(i1 - i0, high)):
                 r0 = i0 + i * high
                 tile.a = at(x, i * tile.k * high, s)
                 tile.c = at(w.woven, (q * w.length + r0) * s.tile, s)
@@ -235,8 +235,8 @@ cdef void cut(Weight* w) noexcept nogil:
     """Into items, by the shape alone."""
     cdef const LstmShape* s = w.s
     cdef long high = kernels(s.dtype).gemm_rows[s.width]
-    w.groups, w.chunks = divide_up(s.panels, GROUP_PANELS), divide_up(w.length, GROUP_ROWS)
-    w.chunks = max(w.chunks, min(divide_up(FEW_ITEMS, w.groups), divide_up(w.length, 2 * high)))
+    w.groups, w.chunks = ceil_div(s.panels, GROUP_PANELS), ceil_div(w.length, GROUP_ROWS)
+    w.chunks = max(w.chunks, min(ceil_div(FEW_ITEMS, w.groups), ceil_div(w.length, 2 * high)))
     if w.dw != NULL and w.first == s.rows:
         memset(w.dw, 0, 4 * s.D * w.length * s.size)
     if w.dw == NULL or w.first == s.rows:

@@ -195,6 +195,13 @@ cdef const pointwise_fn* integer_kernels() noexcept nogil
 cdef void convert(int src_dtype, const void* src, long src_step,
                   int dst_dtype, void* dst, long dst_step, long n) noexcept nogil
 
+cdef inline long ceil_div(long a, long b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline size_t aligned(size_t nbytes) noexcept nogil:
+    """As many bytes, in whole cache lines."""
+    return (nbytes + 63) // 64 * 64
+
 cdef extern from *:
     void __builtin_prefetch(const void* p) noexcept nogil
 

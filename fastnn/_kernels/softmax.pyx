@@ -8,7 +8,7 @@ Called by ops/softmax.pyx.
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    FLOAT64, cross_entropy_args, itemsize, kernels, parallel_for, team_size,
+    FLOAT64, ceil_div, cross_entropy_args, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
@@ -38,7 +38,7 @@ cdef void start(Rows* t, int dtype, long rows, long n) noexcept nogil:
 
 
 cdef inline long tasks(const Rows* t) noexcept nogil:
-    return (t.rows + t.block - 1) // t.block
+    return ceil_div(t.rows, t.block)
 
 
 cdef int team_for(int dtype, long rows, long n) noexcept nogil:
@@ -109,7 +109,7 @@ cdef void cross_entropy_forward(int dtype, const cross_entropy_args* all_rows) n
     cdef CrossEntropy c
     c.all_rows, c.dtype = all_rows, dtype
     c.block = max(BLOCK // all_rows.n, <long>1)
-    parallel_for(cross_entropy_task, &c, (all_rows.rows + c.block - 1) // c.block,
+    parallel_for(cross_entropy_task, &c, ceil_div(all_rows.rows, c.block),
                  team_for(dtype, all_rows.rows, all_rows.n))
 
 

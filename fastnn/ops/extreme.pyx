@@ -12,14 +12,14 @@ from libc.stdint cimport int64_t
 from fastnn._core.autograd cimport Node, give, needs_graph, save0, save1, saved0, saved1
 from fastnn._core.tensor cimport (
     FLOAT32, INT64, Tensor, alias, as_tensor, cast, contiguous, copy_into, hot_operators,
-    new_tensor, normal_dim, shape_text,
+    new_tensor, normal_dim, shape_only, shape_text,
 )
 from fastnn._kernels.reduce cimport (
     REDUCE_COUNT, REDUCE_MAX, REDUCE_MIN, arg_reduce_integers, arg_reduce_strided, scatter_selected,
 )
 from fastnn.ops.reduce cimport (
     Plan, finish, new_reduction, new_result, parse_dims, planned, reduce_dims, reduced_size, run,
-    shape_only, split_at, with_reduced_dims,
+    split_at, with_reduced_dims,
 )
 
 from fastnn.ops.pointwise import maximum, minimum

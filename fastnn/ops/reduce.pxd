@@ -31,7 +31,6 @@ cdef Tensor run(int kind, Tensor x, unsigned int mask, const Plan* p, Tensor shi
 cdef Tensor finish(Tensor y, unsigned int mask, bint keepdim)
 cdef Py_ssize_t reduced_size(Tensor x, unsigned int mask) noexcept
 cdef Tensor with_reduced_dims(Tensor y, Tensor like, unsigned int mask)
-cdef Tensor shape_only(Tensor x)
 cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y,
                         unsigned int mask)
 cdef Tensor divided(Tensor y, double divisor)               # y / divisor, row-major

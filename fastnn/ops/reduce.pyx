@@ -13,7 +13,7 @@ from fastnn._core.autograd cimport (
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
     BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, as_tensor, cast, check_float, contiguous,
-    copy_into, dtype_code, new_tensor, new_view, normal_dim,
+    copy_into, dtype_code, new_tensor, new_view, normal_dim, shape_only,
 )
 from fastnn._kernels.reduce cimport (
     REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM, Reduction, product_backward, reduce_integers,
@@ -267,18 +267,6 @@ cdef Tensor spread(Tensor dy, Tensor like, unsigned int mask):
     for d in range(like.ndim_):
         strides[d] = 0 if mask >> d & 1 else dy.strides_[d]
     return new_view(dy, like.ndim_, like.shape_, strides, dy.ptr)
-
-
-cdef Tensor shape_only(Tensor x):
-    """What a node needs to know of x when it does not need the values."""
-    cdef Tensor y = Tensor.__new__(Tensor)
-    cdef int d
-    y.ndim_ = x.ndim_
-    y.size_ = x.size_
-    y.dtype_ = x.dtype_
-    for d in range(x.ndim_):
-        y.shape_[d] = x.shape_[d]
-    return y
 
 
 cdef Node new_reduction(backward_fn backward, const char* label, Tensor x, Tensor y,

@@ -13,7 +13,7 @@ from fastnn._core.autograd cimport (
 from fastnn._core.tensor cimport (
     FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
     check_same_dtype, contiguous, dtype_of, new_tensor, new_view, normal_dim, same_shape,
-    shape_text,
+    shape_only, shape_text,
 )
 from fastnn._kernels.reduce cimport REDUCE_SUM
 from fastnn._kernels.runtime cimport cross_entropy_args
@@ -22,7 +22,7 @@ from fastnn._kernels.softmax cimport (
     RowOperation, cross_entropy_forward, first_bad_target, nll_backward, nll_forward, scale_rows,
     softmax_backward as softmax_rows_backward, softmax_forward as softmax_rows, target_weight,
 )
-from fastnn.ops.reduce cimport finish, new_reduction, rearranged, reduce_dims, shape_only
+from fastnn.ops.reduce cimport finish, new_reduction, rearranged, reduce_dims
 
 from fastnn.ops.registry import op
 

@@ -5,22 +5,7 @@ import pytest
 
 import fastnn
 from fastnn import nn
-
-RNG = np.random.default_rng(0)
-IMAGES = RNG.standard_normal((2, 4, 7, 6))
-ROWS = RNG.standard_normal((5, 8))
-
-
-def tensor(array):
-    return fastnn.tensor(np.asarray(array, dtype=np.float64))
-
-
-def values(tensor):
-    return np.asarray(tensor.detach())
-
-
-def close(result, expected, tolerance=1e-12):
-    np.testing.assert_allclose(values(result), expected, rtol=tolerance, atol=tolerance)
+from tests.nn.arrays import IMAGES, ROWS, close, tensor, values
 
 
 @pytest.mark.parametrize("x, kind", [(IMAGES, nn.BatchNorm2d), (ROWS, nn.BatchNorm1d)])
