@@ -9,9 +9,10 @@ cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdlib cimport free, realloc
 
+from fastnn._core.checks cimport check_writable, shape_text
 from fastnn._core.tensor cimport (
-    Tensor, alias, as_tensor, check_writable, copy_into, dtype_of, hot_operators, is_dense,
-    new_like, new_tensor, same_shape, shape_text,
+    Tensor, alias, as_tensor, copy_into, dtype_of, hot_operators, is_dense, new_like, new_tensor,
+    same_shape,
 )
 from fastnn._kernels.runtime cimport FLOAT32
 

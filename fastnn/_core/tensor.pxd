@@ -1,4 +1,4 @@
-# Tensor, and what operations need to make and check tensors.
+# Tensor, and what it takes to make one.
 
 from fastnn._core.dtype cimport DType, dtype_code, dtype_of
 from fastnn._core.storage cimport Storage
@@ -23,30 +23,18 @@ cdef class Tensor:
     cdef object grad_
     cdef object __weakref__
 
-# --- making tensors (uninitialised memory, outside the graph) ---
+# --- making tensors (uninitialised memory, outside the graph); more in layout.pxd ---
 cdef Tensor new_tensor(int dtype, int ndim, const Py_ssize_t* shape)
-cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape)     # 4-D, engine_layout
 cdef Tensor new_like(Tensor x, int dtype)        # x's shape, and its memory order if x is dense
-cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
-                     const Py_ssize_t* strides, char* data)
 cdef Tensor alias(Tensor x)                      # the same memory, outside the graph
-cdef Tensor shape_only(Tensor x)                 # what a node keeps that needs no values of x
-cdef Tensor contiguous(Tensor x)                 # x itself or a contiguous copy
-cdef Tensor channels_last(Tensor x)              # 4-D: x itself or a channels-last copy
-cdef Tensor cast(Tensor x, int dtype)            # x itself or a converted copy
 cdef int copy_into(Tensor dst, Tensor src) except -1   # same shape; any strides, any dtypes
 cdef bint is_contiguous(Tensor x) noexcept
 cdef bint is_channels_last(Tensor x) noexcept    # 4-D, and N H W C in memory without gaps
 cdef bint is_dense(Tensor x) noexcept            # some order of the dimensions has no gaps
 
-# --- checks, all with the offending values in the message ---
+# --- checks; more in checks.pxd ---
 cdef Tensor as_tensor(object x, str what)        # TypeError unless a Tensor
-cdef str shape_text(Tensor x)                    # "(2, 3)"
-cdef int check_float(Tensor x, str what) except -1     # TypeError unless float32 or float64
-cdef int check_same_dtype(Tensor x, Tensor like, str what) except -1
-cdef int check_writable(Tensor x) except -1
 cdef int normal_dim(object dim, int ndim) except -1    # IndexError; -ndim..ndim-1 -> 0..ndim-1
-cdef int parse_shape(object shape, Py_ssize_t* out) except -1   # ndim; sizes checked for overflow
 
 # --- operators, filled in by ops ---
 ctypedef object (*binary_operator)(object, object)

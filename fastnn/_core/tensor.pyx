@@ -6,7 +6,6 @@ functions, all other methods through install_method(). Strides count elements.
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
-from cpython.number cimport PyNumber_Index
 from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -107,16 +106,6 @@ cdef Tensor new_tensor(int dtype, int ndim, const Py_ssize_t* shape):
     return y
 
 
-cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape):
-    cdef Tensor y = allocate(dtype, 4, shape)
-    y.strides_[1] = 1
-    y.strides_[3] = shape[1]
-    y.strides_[2] = shape[1] * shape[3]
-    y.strides_[0] = shape[1] * shape[3] * shape[2]
-    y.engine_layout = True
-    return y
-
-
 cdef Tensor new_like(Tensor x, int dtype):
     cdef Tensor y
     cdef int d
@@ -126,26 +115,6 @@ cdef Tensor new_like(Tensor x, int dtype):
     for d in range(x.ndim_):
         y.strides_[d] = x.strides_[d]
     y.engine_layout = x.engine_layout
-    return y
-
-
-cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
-                     const Py_ssize_t* strides, char* data):
-    cdef Tensor y = Tensor.__new__(Tensor)
-    cdef Py_ssize_t size = 1
-    cdef int d
-    for d in range(ndim):
-        y.shape_[d] = shape[d]
-        y.strides_[d] = strides[d]
-        size *= shape[d]
-    y.dtype_ = x.dtype_
-    y.ndim_ = ndim
-    y.size_ = size
-    y.storage = x.storage
-    y.ptr = data
-    y.engine_layout = x.engine_layout
-    y.base = x if x.base is None else x.base
-    y.base_rebases = x.base_rebases if x.base is not None else x.storage.rebases
     return y
 
 
@@ -169,86 +138,18 @@ cdef void share(Tensor y, Tensor x):
     y.engine_layout = x.engine_layout
 
 
-cdef Tensor shape_only(Tensor x):
-    cdef Tensor y = Tensor.__new__(Tensor)
-    cdef int d
-    y.dtype_ = x.dtype_
-    y.ndim_ = x.ndim_
-    y.size_ = x.size_
-    for d in range(x.ndim_):
-        y.shape_[d] = x.shape_[d]
-    return y
-
-
 cdef int copy_into(Tensor dst, Tensor src) except -1:
     if not same_shape(dst, src):
-        raise ValueError(f"cannot copy shape {shape_text(src)} into shape {shape_text(dst)}")
+        raise ValueError(f"cannot copy shape {src.shape} into shape {dst.shape}")
     copy_strided(dst.ndim_, dst.shape_, src.ptr, src.strides_, src.dtype_,
                  dst.ptr, dst.strides_, dst.dtype_)
     return 0
 
 
-cdef Tensor contiguous(Tensor x):
-    cdef Tensor y
-    if is_contiguous(x):
-        return x
-    y = new_tensor(x.dtype_, x.ndim_, x.shape_)
-    copy_into(y, x)
-    return y
-
-
-cdef Tensor channels_last(Tensor x):
-    cdef Tensor y
-    if is_channels_last(x):
-        return x
-    y = new_channels_last(x.dtype_, x.shape_)
-    copy_into(y, x)
-    return y
-
-
-cdef Tensor cast(Tensor x, int dtype):
-    cdef Tensor y
-    if x.dtype_ == dtype:
-        return x
-    y = new_like(x, dtype)
-    copy_into(y, x)
-    return y
-
-
-# --- checks -------------------------------------------------------------------
-
 cdef Tensor as_tensor(object x, str what):
     if isinstance(x, Tensor):
         return <Tensor>x
     raise TypeError(f"{what} must be a Tensor, got {type(x).__name__}")
-
-
-cdef str shape_text(Tensor x):
-    return str(x.shape)
-
-
-cdef int check_float(Tensor x, str what) except -1:
-    if x.dtype_ < FLOAT32:
-        raise TypeError(f"{what} must be float32 or float64, got {dtype_of(x.dtype_).name}")
-    return 0
-
-
-cdef int check_same_dtype(Tensor x, Tensor like, str what) except -1:
-    if x.dtype_ != like.dtype_:
-        raise TypeError(f"{what} must have the same dtype, got {dtype_of(like.dtype_).name} "
-                        f"and {dtype_of(x.dtype_).name}")
-    return 0
-
-
-cdef int check_writable(Tensor x) except -1:
-    cdef int d
-    if x.storage.readonly:
-        raise ValueError("this tensor shares a read-only array: it cannot be changed in place")
-    for d in range(x.ndim_):
-        if x.strides_[d] == 0 and x.shape_[d] > 1:
-            raise ValueError("an expanded tensor, in which one memory cell stands for several "
-                             "elements, cannot be changed in place; clone() it first")
-    return 0
 
 
 cdef int normal_dim(object dim, int ndim) except -1:
@@ -257,25 +158,6 @@ cdef int normal_dim(object dim, int ndim) except -1:
     if d < -reach or d >= reach:
         raise IndexError(f"dim must be from {-reach} to {reach - 1}, got {d}")
     return <int>(d + reach if d < 0 else d)
-
-
-cdef int parse_shape(object shape, Py_ssize_t* out) except -1:
-    cdef int ndim = 0
-    cdef Py_ssize_t size = 1, length
-    if isinstance(shape, int):
-        shape = (shape,)
-    if len(shape) > MAX_NDIM:
-        raise ValueError(f"at most {MAX_NDIM} dimensions are supported, got {len(shape)}")
-    for entry in shape:
-        length = PyNumber_Index(entry)
-        if length < 0:
-            raise ValueError(f"negative dimension {length} in shape {tuple(shape)}")
-        if length > 0 and size > (<Py_ssize_t>1 << 40) // length:
-            raise ValueError(f"shape {tuple(shape)} has too many elements")
-        size *= length
-        out[ndim] = length
-        ndim += 1
-    return ndim
 
 
 # --- the class ----------------------------------------------------------------

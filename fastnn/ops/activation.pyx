@@ -10,9 +10,9 @@ from libc.math cimport INFINITY
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
-from fastnn._core.tensor cimport (
-    MAX_NDIM, Tensor, as_tensor, check_float, check_same_dtype, contiguous, new_view, shape_text,
-)
+from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
+from fastnn._core.layout cimport contiguous, new_view
+from fastnn._core.tensor cimport MAX_NDIM, Tensor, as_tensor
 from fastnn._kernels.pointwise cimport *
 from fastnn.ops.broadcast cimport as_real, pointwise_binary, pointwise_ternary, unary
 from fastnn.ops.reduce cimport sum_to_shape

@@ -8,9 +8,11 @@ unary() and record() make the nodes.
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, saved0,
 )
+from fastnn._core.checks cimport shape_text
+from fastnn._core.layout cimport cast
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, alias, as_tensor, cast, dtype_of,
-    is_contiguous, is_dense, new_like, new_tensor, same_shape, shape_text,
+    BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, alias, as_tensor, dtype_of, is_contiguous,
+    is_dense, new_like, new_tensor, same_shape,
 )
 from fastnn._kernels.pointwise cimport (
     Operand, PW_lt, PW_ne, Pointwise, pointwise, pointwise_kernel,

@@ -5,11 +5,10 @@ from libc.string cimport memcpy, memset
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
+from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
+from fastnn._core.layout cimport channels_last, contiguous, new_channels_last, new_view
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport (
-    Tensor, alias, as_tensor, channels_last, check_float, check_same_dtype, contiguous, itemsize,
-    new_channels_last, new_tensor, new_view, shape_text,
-)
+from fastnn._core.tensor cimport Tensor, alias, as_tensor, itemsize, new_tensor
 from fastnn._kernels.conv cimport (
     ConvShape, Correlation, conv_backward_data, conv_forward, plan_backward_data, plan_forward,
 )

@@ -10,10 +10,11 @@ from libc.string cimport memset
 from fastnn._core.autograd cimport (
     Node, attach, begin_inplace, edge, give, needs_graph, new_node,
 )
+from fastnn._core.checks cimport shape_text
+from fastnn._core.layout cimport cast, new_channels_last, shape_only
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, DType, Tensor, as_tensor, cast,
-    copy_into, dtype_code, is_channels_last, is_contiguous, itemsize, new_channels_last, new_like,
-    new_tensor, normal_dim, shape_only, shape_text,
+    BOOL, FLOAT32, FLOAT64, INT32, INT64, MAX_NDIM, UINT8, DType, Tensor, as_tensor, copy_into,
+    dtype_code, is_channels_last, is_contiguous, itemsize, new_like, new_tensor, normal_dim,
 )
 from fastnn._kernels.copy cimport copy_strided
 from fastnn.ops.creation cimport check_device, fill_with

@@ -10,9 +10,10 @@ from libc.string cimport memset
 import numpy as np
 
 from fastnn._core.interop import from_numpy
+from fastnn._core.checks cimport parse_shape
 from fastnn._core.tensor cimport (
     BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, as_tensor as check_tensor, copy_into,
-    dtype_code, is_dense, itemsize, new_like, new_tensor, parse_shape,
+    dtype_code, is_dense, itemsize, new_like, new_tensor,
 )
 from fastnn._kernels.copy cimport copy_strided
 

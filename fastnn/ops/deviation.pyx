@@ -7,9 +7,9 @@ from zero lose no accuracy.
 from libc.math cimport sqrt
 
 from fastnn._core.autograd cimport Node, give, needs_graph, save0, save1, saved0, saved1
-from fastnn._core.tensor cimport (
-    FLOAT64, Tensor, alias, as_tensor, check_float, contiguous, copy_into, hot_operators,
-)
+from fastnn._core.checks cimport check_float
+from fastnn._core.layout cimport contiguous
+from fastnn._core.tensor cimport FLOAT64, Tensor, alias, as_tensor, copy_into, hot_operators
 from fastnn._kernels.reduce cimport REDUCE_SQUARES, REDUCE_SUM
 from fastnn.ops.reduce cimport (
     Plan, divided, finish, new_reduction, new_result, parse_dims, planned, reduced_size, run,

@@ -1,11 +1,10 @@
 """Rows of a table by index: the first layer of models over words and categories."""
 
 from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node, save0, saved0
+from fastnn._core.checks cimport check_float, shape_text
+from fastnn._core.layout cimport contiguous
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport (
-    INT32, INT64, MAX_NDIM, Tensor, as_tensor, check_float, contiguous, dtype_of, new_tensor,
-    shape_text,
-)
+from fastnn._core.tensor cimport INT32, INT64, MAX_NDIM, Tensor, as_tensor, dtype_of, new_tensor
 from fastnn._kernels.embedding cimport (
     embedding_first_bad, embedding_gather, embedding_scatter, embedding_scratch_bytes,
     embedding_threads,

@@ -10,9 +10,10 @@ from collections import namedtuple
 from libc.stdint cimport int64_t
 
 from fastnn._core.autograd cimport Node, give, needs_graph, save0, save1, saved0, saved1
+from fastnn._core.checks cimport shape_text
+from fastnn._core.layout cimport cast, contiguous, shape_only
 from fastnn._core.tensor cimport (
-    FLOAT32, INT64, Tensor, alias, as_tensor, cast, contiguous, copy_into, hot_operators,
-    new_tensor, normal_dim, shape_only, shape_text,
+    FLOAT32, INT64, Tensor, alias, as_tensor, copy_into, hot_operators, new_tensor, normal_dim,
 )
 from fastnn._kernels.reduce cimport (
     REDUCE_COUNT, REDUCE_MAX, REDUCE_MIN, arg_reduce_integers, arg_reduce_strided, scatter_selected,

@@ -5,9 +5,10 @@ reading, writing, adding and their gradients are those of indexing.
 """
 
 from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node
+from fastnn._core.checks cimport check_same_dtype, shape_text
+from fastnn._core.layout cimport cast, contiguous
 from fastnn._core.tensor cimport (
-    BOOL, INT32, INT64, Tensor, as_tensor, cast, check_same_dtype, contiguous, copy_into, dtype_of,
-    new_tensor, normal_dim, same_shape, shape_text,
+    BOOL, INT32, INT64, Tensor, as_tensor, copy_into, dtype_of, new_tensor, normal_dim, same_shape,
 )
 from fastnn.ops.index cimport (
     INDEX_ADD, INDEX_READ, Selection, coordinates, getitem_forward, parse, run,

@@ -14,9 +14,11 @@ import numpy as np
 from fastnn._core.autograd cimport (
     Node, attach, begin_inplace, edge, give, needs_graph, new_node,
 )
+from fastnn._core.checks cimport shape_text
+from fastnn._core.layout cimport cast, contiguous, shape_only
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, INT32, INT64, MAX_NDIM, HotOperators, Tensor, alias, cast, contiguous,
-    copy_into, hot_operators, is_contiguous, itemsize, new_tensor, shape_only, shape_text,
+    BOOL, FLOAT32, INT32, INT64, MAX_NDIM, HotOperators, Tensor, alias, copy_into, hot_operators,
+    is_contiguous, itemsize, new_tensor,
 )
 from fastnn._kernels.index cimport *
 from fastnn.ops.creation cimport copy_of, fill_with

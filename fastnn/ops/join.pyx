@@ -8,9 +8,11 @@ is written once, however many parts there are.
 from libc.string cimport memset
 
 from fastnn._core.autograd cimport Node, attach, attach_many, edge, give, needs_graph, new_node
+from fastnn._core.checks cimport shape_text
+from fastnn._core.layout cimport cast, new_channels_last, shape_only
 from fastnn._core.tensor cimport (
-    BOOL, MAX_NDIM, Tensor, as_tensor, cast, copy_into, is_channels_last, is_contiguous, itemsize,
-    new_channels_last, new_tensor, normal_dim, shape_only, shape_text,
+    BOOL, MAX_NDIM, Tensor, as_tensor, copy_into, is_channels_last, is_contiguous, itemsize,
+    new_tensor, normal_dim,
 )
 from fastnn.ops.part cimport Part, part_drop, part_of, part_step, whole
 

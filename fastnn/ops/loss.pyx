@@ -8,10 +8,11 @@ as operations of their own.
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
+from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
-    FLOAT64, Tensor, as_tensor, check_float, check_same_dtype, copy_into, hot_operators, is_dense,
-    new_like, new_tensor, same_shape, shape_text,
+    FLOAT64, Tensor, as_tensor, copy_into, hot_operators, is_dense, new_like, new_tensor,
+    same_shape,
 )
 from fastnn._kernels.loss cimport (
     LOSS_BCE, LOSS_BCE_LOGITS, LOSS_HUBER, LOSS_L1, LOSS_MSE, loss_gradient, loss_scratch_bytes,

@@ -8,11 +8,10 @@ column. Stacks are broadcast against each other, without copying.
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
+from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
+from fastnn._core.layout cimport contiguous
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport (
-    FLOAT32, MAX_NDIM, Tensor, as_tensor, check_float, check_same_dtype, contiguous, hot_operators,
-    new_tensor, shape_text,
-)
+from fastnn._core.tensor cimport FLOAT32, MAX_NDIM, Tensor, as_tensor, hot_operators, new_tensor
 from fastnn._kernels.gemm cimport Gemm, gemm, gemm_job, gemm_ns, gemm_scratch_bytes, gemm_threads
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
 from fastnn.ops.reduce cimport sum_to_shape

@@ -9,11 +9,10 @@ from fastnn._core.autograd cimport (
     Node, attach, begin_inplace, edge, give, needs_graph, new_node, save0, save1, save2, saved0,
     saved1, saved2,
 )
+from fastnn._core.checks cimport check_float, check_same_dtype, parse_shape, shape_text
+from fastnn._core.layout cimport channels_last, contiguous, new_channels_last
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport (
-    FLOAT32, MAX_NDIM, Tensor, alias, as_tensor, channels_last, check_float, check_same_dtype,
-    contiguous, itemsize, new_channels_last, new_tensor, parse_shape, shape_text,
-)
+from fastnn._core.tensor cimport FLOAT32, MAX_NDIM, Tensor, alias, as_tensor, itemsize, new_tensor
 from fastnn._kernels.norm cimport (
     batch_backward, batch_constants, batch_forward, batch_statistics, layer_backward,
     layer_forward, norm_parts_bytes, norm_threads,

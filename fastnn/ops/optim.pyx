@@ -9,9 +9,10 @@ from libc.math cimport sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
+from fastnn._core.checks cimport check_writable, shape_text
+from fastnn._core.layout cimport contiguous
 from fastnn._core.tensor cimport (
-    Tensor, check_writable, contiguous, copy_into, dtype_of, is_dense, itemsize, new_like,
-    same_shape, shape_text,
+    Tensor, copy_into, dtype_of, is_dense, itemsize, new_like, same_shape,
 )
 from fastnn._kernels.optim cimport Update, adam_update, sgd_update
 

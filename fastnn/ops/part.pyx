@@ -8,10 +8,9 @@ Called by indexing, join and split as well.
 from libc.string cimport memset
 
 from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node
-from fastnn._core.tensor cimport (
-    Tensor, as_tensor, itemsize, new_tensor, new_view, normal_dim, row_major, shape_only,
-    shape_text,
-)
+from fastnn._core.checks cimport shape_text
+from fastnn._core.layout cimport new_view, shape_only
+from fastnn._core.tensor cimport Tensor, as_tensor, itemsize, new_tensor, normal_dim, row_major
 from fastnn._kernels.copy cimport copy_strided
 
 from fastnn.ops.registry import op

@@ -7,8 +7,9 @@ broadcast.pyx; here are the operations, each with its backward twin below it.
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, save2, saved0, saved1, saved2,
 )
+from fastnn._core.checks cimport shape_text
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, HotOperators, Tensor, alias, as_tensor, dtype_of, hot_operators, shape_text,
+    BOOL, FLOAT32, HotOperators, Tensor, alias, as_tensor, dtype_of, hot_operators,
 )
 from fastnn._kernels.pointwise cimport *
 from fastnn.ops.broadcast cimport (

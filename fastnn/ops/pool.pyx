@@ -6,10 +6,11 @@ the node of the graph keeps it, and of the input nothing but where the maxima st
 """
 
 from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node, save0, saved0
+from fastnn._core.checks cimport check_float, shape_text
+from fastnn._core.layout cimport channels_last, new_channels_last
 from fastnn._core.storage cimport Storage, new_storage, scratch_give, scratch_take
 from fastnn._core.tensor cimport (
-    INT32, INT64, UINT8, Tensor, alias, as_tensor, channels_last, check_float, is_channels_last,
-    new_channels_last, new_tensor, shape_text,
+    INT32, INT64, UINT8, Tensor, alias, as_tensor, is_channels_last, new_tensor,
 )
 from fastnn._kernels.pool cimport (
     pool_axis, pool_axis_bytes, pool_axis_even, pool_axis_sliding, pool_backward, pool_forward,

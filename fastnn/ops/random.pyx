@@ -13,10 +13,11 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from fastnn._core.autograd cimport (
     Node, attach, begin_inplace, edge, give, needs_graph, new_node, write_inplace,
 )
+from fastnn._core.checks cimport check_float
+from fastnn._core.layout cimport cast, channels_last, contiguous
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, INT32, INT64, MAX_NDIM, UINT8, Tensor, as_tensor, cast, channels_last,
-    check_float, contiguous, copy_into, dtype_code, is_channels_last, is_contiguous, is_dense,
-    new_like, new_tensor,
+    BOOL, FLOAT32, INT32, INT64, MAX_NDIM, UINT8, Tensor, as_tensor, copy_into, dtype_code,
+    is_channels_last, is_contiguous, is_dense, new_like, new_tensor,
 )
 from fastnn._kernels.random cimport (
     random_bernoulli, random_dropout, random_integers, random_normal, random_permutation,

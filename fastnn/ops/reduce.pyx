@@ -10,10 +10,12 @@ from libc.stdint cimport int64_t
 from fastnn._core.autograd cimport (
     Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, saved0,
 )
+from fastnn._core.checks cimport check_float
+from fastnn._core.layout cimport cast, contiguous, new_view, shape_only
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
-    BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, as_tensor, cast, check_float, contiguous,
-    copy_into, dtype_code, new_tensor, new_view, normal_dim, shape_only,
+    BOOL, FLOAT32, FLOAT64, INT64, MAX_NDIM, Tensor, as_tensor, copy_into, dtype_code, new_tensor,
+    normal_dim,
 )
 from fastnn._kernels.reduce cimport (
     REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM, Reduction, product_backward, reduce_integers,

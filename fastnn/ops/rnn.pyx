@@ -10,11 +10,10 @@ from fastnn._core.autograd cimport (
     Node, attach_many, edge, give, keeps_graph, needs_graph, new_node,
     save0, save1, save2, saved0, saved1, saved2,
 )
+from fastnn._core.checks cimport check_float, check_same_dtype, parse_shape, shape_text
+from fastnn._core.layout cimport contiguous
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport (
-    MAX_NDIM, Tensor, alias, as_tensor, check_float, check_same_dtype, contiguous, new_tensor,
-    parse_shape, shape_text,
-)
+from fastnn._core.tensor cimport MAX_NDIM, Tensor, alias, as_tensor, new_tensor
 from fastnn._kernels.rnn cimport (
     LstmArrays, LstmGradients, LstmShape, lstm_backward, lstm_backward_scratch_bytes, lstm_forward,
     lstm_forward_scratch_bytes, lstm_shape,

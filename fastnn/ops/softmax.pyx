@@ -10,10 +10,11 @@ from libc.stdint cimport int64_t
 from fastnn._core.autograd cimport (
     Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
+from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
+from fastnn._core.layout cimport cast, contiguous, new_view, shape_only
 from fastnn._core.tensor cimport (
-    FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, cast, check_float,
-    check_same_dtype, contiguous, dtype_of, new_tensor, new_view, normal_dim, same_shape,
-    shape_only, shape_text,
+    FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, dtype_of, new_tensor,
+    normal_dim, same_shape,
 )
 from fastnn._kernels.reduce cimport REDUCE_SUM
 from fastnn._kernels.runtime cimport cross_entropy_args

@@ -7,9 +7,10 @@ view() raise.
 """
 
 from fastnn._core.autograd cimport Node, attach, backward_fn, edge, give, needs_graph, new_node
+from fastnn._core.checks cimport parse_shape, shape_text
+from fastnn._core.layout cimport new_view, shape_only
 from fastnn._core.tensor cimport (
-    MAX_NDIM, Tensor, as_tensor, is_contiguous, new_tensor, new_view,
-    normal_dim, parse_shape, row_major, shape_only, shape_text,
+    MAX_NDIM, Tensor, as_tensor, is_contiguous, new_tensor, normal_dim, row_major,
 )
 from fastnn._kernels.copy cimport copy_strided
 from fastnn.ops.reduce cimport sum_to_shape

@@ -1,0 +1,11 @@
+# Tensors over other memory or in another layout; outside the graph.
+
+from fastnn._core.tensor cimport Tensor
+
+cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape)     # 4-D, engine_layout
+cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
+                     const Py_ssize_t* strides, char* data)
+cdef Tensor shape_only(Tensor x)                 # what a node keeps that needs no values of x
+cdef Tensor contiguous(Tensor x)                 # x itself or a contiguous copy
+cdef Tensor channels_last(Tensor x)              # 4-D: x itself or a channels-last copy
+cdef Tensor cast(Tensor x, int dtype)            # x itself or a converted copy
