@@ -12,7 +12,7 @@ class Case:
     """build(lib) prepares the data with lib (fastnn or torch) and returns the call to time.
 
     flops: floating-point operations of one call; nbytes: the least memory traffic
-    of one call in bytes; `bound` says which of the two limits the table shows.
+    of one call in bytes. The table shows the one that takes longer at the machine's limit.
     """
 
     group: str
@@ -27,8 +27,9 @@ class Case:
         return f"{self.group}/{self.name}"
 
     @property
-    def bound(self) -> str:
-        return "flops" if self.flops else "bytes" if self.nbytes else "time"
+    def trains(self) -> bool:
+        """Forward and backward, or forward alone?"""
+        return "train" in self.name
 
 
 def training(lib: ModuleType, forward: Callable[[], object], gradient: object, leaves: list):

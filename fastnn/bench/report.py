@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -50,19 +51,25 @@ def rate(found: float, unit: str, limit: float) -> str:
     return f" {found / 1e9:7.1f} {unit} {100 * found / limit:4.0f} %"
 
 
+def limit_times(row: dict, limits: dict) -> tuple[float, float]:
+    """The least seconds that the arithmetic and the memory traffic of a case take."""
+    return row["flops"] / limits["fma_peak"], row["bytes"] / limits["bandwidth"]
+
+
 def line(case: Case, row: dict, limits: dict, peers: Sequence[str]) -> str:
-    """A row of the table: time, rate, share of the limit, ratio to each peer."""
+    """A row of the table: time, rate, share of the nearer limit, ratio to each peer."""
     text = f"{case.name:<46.46}"
     own = row["median"].get("fastnn")
     if own is None:
         return f"{text} {row['errors'].get('fastnn', 'not timed')}"
     text += f" {duration(own)}"
-    if case.bound == "flops":
-        text += rate(row["flops"] / own, "GF/s", limits["fma_peak"])
-    elif case.bound == "bytes":
-        text += rate(row["bytes"] / own, "GB/s", limits["bandwidth"])
-    else:
+    arithmetic, traffic = limit_times(row, limits)
+    if arithmetic + traffic == 0:
         text += f" {own / max(case.items, 1) * 1e9:7.0f} ns each  "
+    elif arithmetic >= traffic:
+        text += rate(row["flops"] / own, "GF/s", limits["fma_peak"])
+    else:
+        text += rate(row["bytes"] / own, "GB/s", limits["bandwidth"])
     for peer in peers:
         if peer in row["median"]:
             text += f"  {peer} {duration(row['median'][peer])} {row['median'][peer] / own:6.2f} x"
@@ -76,20 +83,22 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def summary(rows: Sequence[dict], peers: Sequence[str]) -> list[str]:
+    """A line for each group, forward alone and training, and each peer."""
     lines = []
-    for peer in peers:
-        for group in GROUPS:
-            ratios = [
-                row["median"][peer] / row["median"]["fastnn"]
-                for row in rows
-                if row["case"].startswith(f"{group}/") and {peer, "fastnn"} <= set(row["median"])
-            ]
-            if ratios:
-                lines.append(
-                    f"{group:<10} {peer} time / fastnn time: geometric mean "
-                    f"{geometric_mean(ratios):5.2f}, worst {min(ratios):5.2f}, "
-                    f"best {max(ratios):6.2f}"
-                )
+    for peer, group, train in itertools.product(peers, GROUPS, (False, True)):
+        ratios = [
+            row["median"][peer] / row["median"]["fastnn"]
+            for row in rows
+            if row["case"].startswith(f"{group}/")
+            and row["train"] == train
+            and {peer, "fastnn"} <= set(row["median"])
+        ]
+        if ratios:
+            lines.append(
+                f"{group:<10} {'train  ' if train else 'forward'} {peer} time / fastnn time: "
+                f"geometric mean {geometric_mean(ratios):5.2f}, worst {min(ratios):5.2f}, "
+                f"best {max(ratios):6.2f}"
+            )
     return lines
 
 

@@ -92,6 +92,7 @@ def measure(
                         times[worker.library].append(found["seconds"])
             row = {
                 "case": case.key,
+                "train": case.trains,
                 "flops": case.flops,
                 "bytes": case.nbytes,
                 "items": case.items,
