@@ -46,6 +46,19 @@ typedef struct {
     long bias_col; /* 1, or 0: the same for every column */
 } gemm_thin_args;
 
+/* Depthwise convolution: one row of output columns, or their part of the weight
+ * gradient; x is where the first column's first tap reads. */
+typedef struct {
+    long columns, channels, taps_h, taps_w;
+    const void *x;
+    long x_row, x_tap, x_col; /* to the next row of taps, the next tap, the next column */
+    void *w;                  /* [taps_h][taps_w][w_tap] */
+    long w_tap;
+    const void *bias; /* [channels], or NULL */
+    void *y;          /* of the weight gradient: dy */
+    long y_col;
+} depthwise_args;
+
 /* y[i] = f(a[i * sa], b[i * sb], c[i * sc]) for i < n, strides 0 or 1; p holds
  * the operation's constants (a slope, a bound, ...). Operands that an operation
  * does not have are not read. */
@@ -164,6 +177,9 @@ typedef struct {
     /* arg.h: largest, smallest */
     arg_fn arg_rows[2];
     arg_fn arg_columns[2];
+    /* conv_depthwise.h: a row of y = bias + sum of taps; w += a row of taps times dy */
+    void (*depthwise_row)(const depthwise_args *);
+    void (*depthwise_weight)(const depthwise_args *);
     /* conv.h: y[j] += x[j]; y[j] += sum over rows of x[i * x_row + j] */
     void (*conv_add)(const void *x, void *y, long n);
     void (*conv_column_sum)(const void *x, long x_row, void *y, long rows, long n);

@@ -9,6 +9,7 @@
 #include "kernels/gemm_thin.h"
 #include "kernels/copy.h"
 #include "kernels/conv.h"
+#include "kernels/conv_depthwise.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/arg.h"
@@ -31,6 +32,7 @@ const fastnn_kernels TABLE = {
     COPY_ROWS
     PEAK_ROWS
     CONV_ROWS
+    CONV_DEPTHWISE_ROWS
     POINTWISE_ROWS
     REDUCE_ROWS
     ARG_ROWS

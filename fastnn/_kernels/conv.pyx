@@ -12,171 +12,32 @@ the panels). Called by ops/conv.pyx; conv_weight.pyx has the third pass.
 
 from libc.string cimport memset
 
+from fastnn._kernels.conv_depthwise cimport depthwise_item
+from fastnn._kernels.conv_gather cimport (
+    band_start, gather, items_wanted, set_bands, set_source, team_for, usable_in_place,
+)
+from fastnn._kernels.conv_shape cimport is_depthwise
 from fastnn._kernels.panels cimport (
-    cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
+    cut_panels, one_panel, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, itemsize, kernels, parallel_for, prefetch, team_size,
+    aligned, ceil_div, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
 )
-
-cdef enum:
-    BAND_BYTES = 256 << 10       # a gathered band stays in the second-level cache,
-    STEP_BYTES = 8 << 10         # what is gathered at once in the first
-
-cdef double ITEM_FLOPS = 1e6     # work worth an item of its own
-
-
-cdef double flops(const ConvShape* s) noexcept nogil:
-    return 2.0 * s.N * s.G * s.OH * s.OW * s.O * s.C * s.KH * s.KW
-
-
-cdef long items_wanted(const ConvShape* s) noexcept nogil:
-    """How many items the whole is worth; of the shape alone."""
-    return <long>min(32.0, 1 + flops(s) / ITEM_FLOPS)
-
-
-cdef int team_for(const ConvShape* s) noexcept nogil:
-    cdef double moved = <double>s.N * s.G * (s.H * s.W * s.C + s.OH * s.OW * s.O)
-    return team_size(flops(s) / 100 + moved * 0.2)
 
 
 # --- the correlation: forward, and every phase of backward-data -----------------
-
-cdef inline long rows_read(const ConvShape* s, long rows) noexcept nogil:
-    """How many input rows so many output rows read."""
-    return (rows - 1) * s.sh + (s.KH - 1) * s.dh + 1 if rows > 0 else 0
-
-
-cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
-    """Cut the output rows into bands, so that a gathered band stays in cache and
-    there are at least `wanted` of them if possible."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), most
-    cdef long width = max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
-    if c.in_place:
-        c.pixel, c.row = c.x_w, c.x_h
-    else:
-        c.pixel = s.C * s.KH if c.fold else s.C
-        c.row = width * c.pixel
-    most = BAND_BYTES // max(width * s.C * (s.KH if c.fold else 1) * item, <long>1)
-    if not c.fold:
-        most = (most - rows_read(s, 1)) // s.sh + 1
-    c.bands = min(max(ceil_div(s.OH, max(most, <long>1)), wanted), s.OH)
-    c.band = ceil_div(s.OH, max(c.bands, <long>1))
-    c.bands = ceil_div(s.OH, max(c.band, <long>1))
-    c.step = max(STEP_BYTES // max(c.row * (1 if c.fold else s.sh) * item, <long>1), <long>1)
-    c.scratch_step = 0
-    if not c.in_place:
-        c.scratch_step = aligned(c.row * (c.band if c.fold else rows_read(s, c.band)) * item)
-
-
-cdef bint usable_in_place(const Correlation* c) noexcept nogil:
-    cdef const ConvShape* s = &c.s
-    return (s.top <= 0 and s.left <= 0
-            and (s.OH - 1) * s.sh - s.top + (s.KH - 1) * s.dh < s.H
-            and (s.OW - 1) * s.sw - s.left + (s.KW - 1) * s.dw < s.W
-            and (c.x_c == 1 or s.C == 1) and (s.KW == 1 or s.dw > 1 or c.x_w == s.C))
-
-
-cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil:
-    c.x_n, c.x_c, c.x_h, c.x_w = strides[0], strides[1], strides[2], strides[3]
-
 
 cdef size_t plan_correlation(Correlation* c) noexcept nogil:
     cdef const ConvShape* s = &c.s
     cdef long wanted = items_wanted(s), images = max(s.N * s.G, <long>1)
     c.fold = False
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
-    c.panels = cut_panels(c.K, s.OW, s.O)
+    c.panels = one_panel(c.K, s.O) if is_depthwise(s) else cut_panels(c.K, s.OW, s.O)
     c.packed_columns = padded_columns(c.K, s.O)
     set_bands(c, ceil_div(wanted, images))
     c.parts = max(min(c.panels.count, ceil_div(wanted, images * max(c.bands, <long>1))), <long>1)
     c.packed_bytes = aligned(s.G * c.packed_columns * s.KH * s.KW * s.C * itemsize(s.dtype))
     return c.packed_bytes + c.threads * c.scratch_step
-
-
-cdef void zero_pixels(char* dst, long pitch, long n, long pixels, long item) noexcept nogil:
-    cdef long p
-    if n == pitch:
-        memset(dst, 0, n * pixels * item)
-        return
-    for p in range(pixels):
-        memset(dst + p * pitch * item, 0, n * item)
-
-
-cdef void gather_row(const Correlation* c, const char* src, long channels, long step,
-                     char* dst) noexcept nogil:
-    """One padded input row of so many channels, which lie `step` apart: src, the row's
-    pixel 0, or NULL for a row of zeros."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype)
-    cdef long width = (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1
-    cdef long first = min(max(s.left, <long>0), width)
-    cdef long last = max(min(s.W + s.left, width), first)
-    if src == NULL:
-        zero_pixels(dst, c.pixel, channels, width, item)
-        return
-    zero_pixels(dst, c.pixel, channels, first, item)
-    zero_pixels(dst + last * c.pixel * item, c.pixel, channels, width - last, item)
-    src += (first - s.left) * c.x_w * item
-    dst += first * c.pixel * item
-    if c.pixel == channels and c.x_w == channels and (step == 1 or channels == 1):
-        c.K.copy_2d(src, 0, 1, dst, 0, 1, 1, (last - first) * channels)
-    else:
-        c.K.copy_2d(src, c.x_w, step, dst, c.pixel, 1, last - first, channels)
-
-
-cdef void gather_folded(const Correlation* c, const char* x, long h, char* dst) noexcept nogil:
-    """The KH input rows from h on, side by side as KH * C channels of one row."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), kh
-    if s.C == 1 and h >= 0 and h + (s.KH - 1) * s.dh < s.H:
-        gather_row(c, x + h * c.x_h * item, s.KH, s.dh * c.x_h, dst)
-        return
-    for kh in range(s.KH):
-        gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
-                   dst + kh * s.C * item)
-        h += s.dh
-
-
-cdef char* band_start(const Correlation* c, long n, long g, long oh, int thread) noexcept nogil:
-    """The first pixel of the band of input for output rows oh and on."""
-    cdef const ConvShape* s = &c.s
-    if not c.in_place:
-        return c.scratch + thread * c.scratch_step
-    return <char*>c.x + itemsize(s.dtype) * (
-        n * c.x_n + g * s.C * c.x_c + (oh * s.sh - s.top) * c.x_h - s.left * c.x_w)
-
-
-cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil:
-    """Prefetches input rows h..end: forward of (32,64,32,32)->64 3x3 on 2 cores of a Xeon,
-    306 -> 317 GFLOP/s. Only where a row is all of use."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), k
-    if s.G > 1 or (c.x_c != 1 and c.x_w != 1):
-        return
-    for h in range(max(h, <long>0), min(end, s.H)):
-        for k in range(1 if c.x_c == 1 else s.C):
-            prefetch(c.x + (n * c.x_n + h * c.x_h + k * c.x_c) * item, s.W * c.x_w * item)
-
-
-cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
-                 char* band) noexcept nogil:
-    """Gathers what output rows oh..end read and those from oh0 on before them did not,
-    and asks for what as many further ones will."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), h0 = oh0 * s.sh - s.top, r, h
-    cdef long last = rows_read(s, end - oh0)
-    cdef const char* x = c.x + (n * c.x_n + g * s.C * c.x_c) * item
-    if c.fold:
-        for r in range(oh - oh0, end - oh0):
-            gather_folded(c, x, h0 + r * s.sh, band + r * c.row * item)
-    elif not c.in_place:
-        for r in range(rows_read(s, oh - oh0), last):
-            h = h0 + r
-            gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
-                       band + r * c.row * item)
-    fetch(c, n, h0 + last, h0 + last + (end - oh) * s.sh)
 
 
 cdef void output_row(const Correlation* c, gemm_tile_args* t, int width, const char* a,
@@ -244,7 +105,8 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
 
 
 cdef void correlate(Correlation* c) noexcept nogil:
-    parallel_for(correlate_item, c, c.s.N * c.s.G * c.bands * c.parts, c.threads)
+    parallel_for(depthwise_item if is_depthwise(&c.s) else correlate_item, c,
+                 c.s.N * c.s.G * c.bands * c.parts, c.threads)
 
 
 # --- packing weights ------------------------------------------------------------
@@ -349,7 +211,9 @@ cdef bint plan_phase(Correlation* c, const ConvShape* f, const Py_ssize_t* dy_st
                      const Phase* h, const Phase* w, size_t* scratch_bytes) noexcept nogil:
     """The correlation of dy that gives one phase of dx; False if the phase has no pixels."""
     cdef ConvShape* s = &c.s
-    s.dtype, s.N, s.G, s.C, s.O = f.dtype, f.N, f.G, f.O, f.C
+    s.dtype, s.N, s.G, s.C, s.X, s.O = f.dtype, f.N, f.G, f.O, f.O, f.C
+    if is_depthwise(f):
+        s.C, s.O = 1, f.O
     s.H, s.W, s.OH, s.OW = f.OH, f.OW, h.size, w.size
     s.KH, s.KW, s.sh, s.sw = h.count, w.count, 1, 1
     s.dh, s.dw, s.top, s.left = h.dilation, w.dilation, h.pad, w.pad
@@ -384,7 +248,7 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
                              const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil:
     cdef Phase ph, pw
     cdef Packing p
-    cdef long rh, rw, item = itemsize(s.dtype), pixel = s.G * s.C
+    cdef long rh, rw, item = itemsize(s.dtype), pixel = s.G * s.X
     cdef size_t nbytes
     for rh in range(s.sh):
         set_phase(&ph, rh, s.H, s.KH, s.sh, s.dh, s.top)
@@ -393,6 +257,8 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
             if not plan_phase(c, s, dy_strides, &ph, &pw, &nbytes):
                 continue
             p.group, p.column, p.k = s.O * w_strides[0], w_strides[1], w_strides[0]
+            if is_depthwise(s):
+                p.column = w_strides[0]
             p.tap_h, p.tap_w = -ph.step * w_strides[2], -pw.step * w_strides[3]
             p.w = w + ((ph.first + (ph.count - 1) * ph.step) * w_strides[2]
                        + (pw.first + (pw.count - 1) * pw.step) * w_strides[3]) * item

@@ -1,6 +1,6 @@
 # The weight and bias gradients of 2-D convolution.
 
-from fastnn._kernels.conv cimport ConvShape, Correlation
+from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 
 # returns the bytes of scratch that the pass needs
 cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,

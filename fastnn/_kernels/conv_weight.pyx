@@ -12,10 +12,11 @@ gathered side by side, which gives the tile more rows. Called by ops/conv.pyx.
 
 from libc.string cimport memcpy, memset
 
-from fastnn._kernels.conv cimport (
-    ConvShape, Correlation, band_start, gather, items_wanted, set_bands, set_source,
-    team_for, usable_in_place,
+from fastnn._kernels.conv_depthwise cimport depthwise_weight_item, plan_depthwise_weight
+from fastnn._kernels.conv_gather cimport (
+    band_start, gather, items_wanted, set_bands, set_source, team_for, usable_in_place,
 )
+from fastnn._kernels.conv_shape cimport is_depthwise
 from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
 )
@@ -47,7 +48,7 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.want_dw, c.want_db = want_dw, want_db
     set_source(c, x_strides)
     c.dy_n, c.dy_c, c.dy_w = dy_strides[0], dy_strides[1], dy_strides[3]
-    c.fold = s.KH > 1 and s.KW * s.C < 8
+    c.fold = s.KH > 1 and s.KW * s.X < 8
     c.in_place = not c.fold and usable_in_place(c)
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
     c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
@@ -55,6 +56,8 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     most = min(wanted, max(PARTIAL_BYTES // (c.partial * item), <long>1))
     set_bands(c, ceil_div(most, s.N))
     c.sums = min(s.N * c.bands, most)
+    if is_depthwise(s):
+        return plan_depthwise_weight(c)
     wanted = ceil_div(wanted, c.sums * s.G)
     c.parts = max(min(c.panels.count, wanted), <long>1)
     c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
@@ -187,7 +190,8 @@ cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, ch
     cdef int threads = 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1)
     c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
     c.scratch = scratch + c.packed_bytes
-    parallel_for(weight_item, c, c.sums * s.G * c.parts * c.kernel_parts, c.threads)
+    parallel_for(depthwise_weight_item if is_depthwise(s) else weight_item, c,
+                 c.sums * s.G * c.parts * c.kernel_parts, c.threads)
     parallel_for(sum_item, c, ceil_div(c.partial, SUM_CHUNK), threads)
     if c.want_dw:
         parallel_for(place_item, c, s.G * ceil_div(s.O, PLACE_BLOCK), threads)

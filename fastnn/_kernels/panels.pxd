@@ -24,6 +24,14 @@ cdef inline Panels cut_panels(const fastnn_kernels* table, long M, long N) noexc
     return p
 
 
+cdef inline Panels one_panel(const fastnn_kernels* table, long N) noexcept nogil:
+    """All columns in one panel, wider than any tile."""
+    cdef Panels p
+    p.N, p.vl, p.width = N, table.vl, <int>ceil_div(N, table.vl)
+    p.nr, p.full, p.last_width, p.count = p.width * p.vl, 1, 0, 1
+    return p
+
+
 cdef inline int panel_width(const Panels* p, long q) noexcept nogil:
     return p.width if q < p.full else p.last_width
 

@@ -100,6 +100,16 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*pool_backward_fn)(const pool_args* p, const void* taps, const void* dy,
                                       long row, void* dx) noexcept nogil
 
+    ctypedef struct depthwise_args:
+        long columns, channels, taps_h, taps_w
+        const void* x
+        long x_row, x_tap, x_col
+        void* w
+        long w_tap
+        const void* bias
+        void* y
+        long y_col
+
     ctypedef struct fastnn_kernels:
         const char* isa
         int real_bits
@@ -116,6 +126,8 @@ cdef extern from "kernels.h" nogil:
         reduce_fn[6] reduce_columns
         arg_fn[2] arg_rows
         arg_fn[2] arg_columns
+        void (*depthwise_row)(const depthwise_args* row) noexcept nogil
+        void (*depthwise_weight)(const depthwise_args* row) noexcept nogil
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil
         void (*conv_column_sum)(const void* x, long x_row, void* y, long rows,
                                 long n) noexcept nogil

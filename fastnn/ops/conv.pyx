@@ -10,8 +10,9 @@ from fastnn._core.layout cimport channels_last, contiguous, new_channels_last, n
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport Tensor, alias, as_tensor, itemsize, new_tensor
 from fastnn._kernels.conv cimport (
-    ConvShape, Correlation, conv_backward_data, conv_forward, plan_backward_data, plan_forward,
+    conv_backward_data, conv_forward, plan_backward_data, plan_forward,
 )
+from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
@@ -105,6 +106,9 @@ cdef int parse_shape(ConvShape* s, Tensor x, Tensor w, object bias, object strid
         if b.ndim_ != 1 or b.shape_[0] != w.shape_[0]:
             raise ValueError(f"conv2d: bias must have shape ({w.shape_[0]},) for weight of shape "
                              f"{shape_text(w)}, got {shape_text(b)}")
+    s.X = s.C
+    if s.G > 1 and s.C == 1 and s.O == 1:
+        s.X, s.O, s.G = s.G, s.G, 1
     return 0
 
 

@@ -1,0 +1,91 @@
+"""Depthwise convolution: each channel is correlated with a filter of its own.
+
+The shape says so by X > C (conv_shape.pxd). Bands of rows, gathering, phases of the
+stride, partial sums and packed weights ([KH][KW][all channels]) are those of every
+convolution; what differs is what is done with a gathered row, a vector of channels
+at a time. Called by conv.pyx and conv_weight.pyx.
+"""
+
+from libc.string cimport memset
+
+from fastnn._kernels.conv_gather cimport band_start, gather
+from fastnn._kernels.conv_shape cimport ConvShape
+from fastnn._kernels.runtime cimport aligned, depthwise_args, itemsize
+
+cdef enum:
+    BLOCK_BYTES = 32 << 10       # of dy that is copied, channels last, at once
+
+
+cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    d.columns, d.channels, d.taps_h, d.taps_w = s.OW, s.O, s.KH, s.KW
+    d.x_row, d.x_tap, d.x_col = s.dh * c.row, s.dw * c.pixel, s.sw * c.pixel
+    d.bias = NULL
+
+
+cdef void depthwise_item(void* context, long item_index, int thread) noexcept nogil:
+    cdef const Correlation* c = <const Correlation*>context
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), n = item_index // c.bands
+    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh
+    cdef char* band = band_start(c, n, 0, oh0, thread)
+    cdef depthwise_args d
+    describe(c, &d)
+    d.w, d.w_tap, d.bias, d.y_col = <void*>c.w, c.packed_columns, c.bias, c.y_w
+    for oh in range(oh0, end):
+        if (oh - oh0) % c.step == 0:
+            gather(c, n, 0, oh0, oh, min(oh + c.step, end), band)
+        d.x = band + (oh - oh0) * s.sh * c.row * item
+        d.y = c.y + (n * c.y_n + oh * c.y_h) * item
+        c.K.depthwise_row(&d)
+
+
+cdef size_t plan_depthwise_weight(Correlation* c) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype)
+    c.parts = c.kernel_parts = 1
+    c.block = min(max(BLOCK_BYTES // (s.OW * s.O * item), <long>1), c.band)
+    c.copy_dy = c.dy_c != 1
+    c.dy_offset = c.scratch_step
+    if c.copy_dy:
+        c.scratch_step += aligned(c.block * s.OW * s.O * item)
+    c.packed_bytes = aligned(c.sums * c.partial * item)
+    return c.packed_bytes + c.threads * c.scratch_step
+
+
+cdef void depthwise_weight_item(void* context, long item_index, int thread) noexcept nogil:
+    cdef const Correlation* c = <const Correlation*>context
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), unit, n, oh0, oh, end, rows, r
+    cdef char* dw = c.dw + item_index * c.partial * item
+    cdef char* band
+    cdef const char* dy
+    cdef long dy_w
+    cdef depthwise_args d
+    describe(c, &d)
+    d.w, d.w_tap = dw, s.O
+    memset(dw, 0, c.partial * item)
+    for unit in range(s.N * c.bands * item_index // c.sums,
+                      s.N * c.bands * (item_index + 1) // c.sums):
+        n, oh0 = unit // c.bands, unit % c.bands * c.band
+        end = min(oh0 + c.band, s.OH)
+        band = band_start(c, n, 0, oh0, thread)
+        oh = oh0
+        while oh < end:
+            rows = min(c.block, end - oh)
+            if c.want_dw:
+                gather(c, n, 0, oh0, oh, oh + rows, band)
+            dy, dy_w = c.dy + (n * c.dy_n + oh * s.OW * c.dy_w) * item, c.dy_w
+            if c.copy_dy:
+                d.y = c.scratch + thread * c.scratch_step + c.dy_offset
+                c.K.copy_2d(dy, dy_w, c.dy_c, d.y, s.O, 1, rows * s.OW, s.O)
+                dy, dy_w = <const char*>d.y, s.O
+            d.y_col = dy_w
+            if c.want_dw:
+                for r in range(rows):
+                    d.x = band + (oh + r - oh0) * s.sh * c.row * item
+                    d.y = <void*>(dy + r * s.OW * dy_w * item)
+                    c.K.depthwise_weight(&d)
+            if c.want_db:
+                c.K.conv_column_sum(dy, dy_w, dw + c.weight_rows * s.O * item, rows * s.OW, s.O)
+            oh += rows

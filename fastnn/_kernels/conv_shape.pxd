@@ -1,0 +1,50 @@
+# 2-D convolution: the shape of a problem, and the plan of one pass over it.
+
+from fastnn._kernels.panels cimport Panels
+from fastnn._kernels.runtime cimport fastnn_kernels
+
+# y[n, o, i, j] = bias[o] + sum over c, kh, kw of
+#   x[n, c, i * sh - top + kh * dh, j * sw - left + kw * dw] * w[o, c, kh, kw]
+# with x zero outside of its H x W; per group: C and O count one group's channels.
+# X: the channels of x that a group reads: C. A depthwise convolution, where every channel
+# is a group of its own, is taken as one group of G = C = 1 and X = O channels.
+cdef struct ConvShape:
+    int dtype
+    long N, G, C, X, O, H, W, OH, OW, KH, KW, sh, sw, dh, dw, top, left
+
+cdef struct Correlation:
+    ConvShape s
+    const fastnn_kernels* K
+    const char* x
+    long x_n, x_c, x_h, x_w       # strides; elements, as all that follow
+    const char* w                 # packed [G][panel][KH][KW * C][its columns]
+    const char* bias
+    char* y                       # channels unit stride
+    long y_n, y_h, y_w
+    bint fold                     # the KH rows of a kernel are gathered as channels of one
+    bint in_place                 # x serves as it lies: nothing to pad, channels last
+    Panels panels                 # of one group's O columns
+    long packed_columns           # of all of them
+    long band, bands              # output rows in a band; how many of these
+    long step                     # output rows whose input is gathered at once
+    long parts                    # the panels are shared out in so many parts
+    long pixel, row               # pitches of a gathered band
+    char* scratch
+    size_t scratch_step           # bytes of scratch per thread
+    int threads
+    size_t packed_bytes
+    # of backward-weight
+    const char* dy
+    long dy_n, dy_c, dy_w         # strides; from row to row it is OW * dy_w
+    char* dw                      # partial sums [sums][G][weight_rows + 1][O], the bias last
+    long weight_rows              # KH * KW * C, or 0 where only the bias is wanted
+    long sums, partial            # partial: elements of one partial sum
+    long kernel_parts             # 1, or KH where the kernel rows are items of their own
+    long block                    # output rows that a tile of dw sums over at once
+    bint copy_dy                  # a block of dy is copied, channels last, to dy_offset of scratch
+    size_t dy_offset
+    bint want_dw, want_db
+
+
+cdef inline bint is_depthwise(const ConvShape* s) noexcept nogil:
+    return s.X > s.C
