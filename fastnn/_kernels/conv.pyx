@@ -14,7 +14,8 @@ from libc.string cimport memset
 
 from fastnn._kernels.conv_depthwise cimport depthwise_item
 from fastnn._kernels.conv_gather cimport (
-    band_start, gather, items_wanted, set_bands, set_source, team_for, usable_in_place,
+    GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
+    usable_in_place,
 )
 from fastnn._kernels.conv_shape cimport is_depthwise
 from fastnn._kernels.panels cimport (
@@ -27,66 +28,73 @@ from fastnn._kernels.runtime cimport (
 
 # --- the correlation: forward, and every phase of backward-data -----------------
 
-cdef size_t plan_correlation(Correlation* c) noexcept nogil:
+cdef size_t plan_correlation(Correlation* c, bint dense) noexcept nogil:
+    """dense: are the pixels of y adjacent?"""
     cdef const ConvShape* s = &c.s
-    cdef long wanted = items_wanted(s), images = max(s.N * s.G, <long>1)
-    c.fold = False
+    cdef long wanted = items_wanted(s)
+    c.fold, c.blocks = False, 1
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
-    c.panels = one_panel(c.K, s.O) if is_depthwise(s) else cut_panels(c.K, s.OW, s.O)
+    c.spread = dense and should_spread(c)
+    set_bands(c, ceil_div(wanted, max(s.N * s.G, <long>1)), s.N, GROUP_BYTES)
+    c.panels = one_panel(c.K, s.O) if is_depthwise(s) else cut_panels(c.K, c.run * s.OW, s.O)
     c.packed_columns = padded_columns(c.K, s.O)
-    set_bands(c, ceil_div(wanted, images))
-    c.parts = max(min(c.panels.count, ceil_div(wanted, images * max(c.bands, <long>1))), <long>1)
+    c.parts = ceil_div(wanted, max(c.groups * s.G * c.bands, <long>1))
+    c.parts = max(min(c.panels.count, c.parts), <long>1)
     c.packed_bytes = aligned(s.G * c.packed_columns * s.KH * s.KW * s.C * itemsize(s.dtype))
     return c.packed_bytes + c.threads * c.scratch_step
 
 
-cdef void output_row(const Correlation* c, gemm_tile_args* t, int width, const char* a,
-                     const char* b, char* y) noexcept nogil:
-    """One row of output pixels by one panel, in tiles of even heights."""
+cdef inline bint taps_apart(const Correlation* c) noexcept nogil:
+    """Do the taps of a kernel row not follow upon each other?"""
+    return c.s.KW > 1 and (c.s.dw > 1 or c.spread)
+
+
+cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pixels,
+                     const char* a, const char* b, char* y) noexcept nogil:
+    """A run of output pixels by one panel, in tiles of even heights."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), tiles = ceil_div(s.OW, c.K.gemm_rows[width])
+    cdef long item = itemsize(s.dtype), tiles = ceil_div(pixels, c.K.gemm_rows[width])
     cdef long i, first, m, kh
     cdef const void* bias = t.bias
     for i in range(tiles):
-        first = s.OW * i // tiles
-        m = s.OW * (i + 1) // tiles - first
+        first = pixels * i // tiles
+        m = pixels * (i + 1) // tiles - first
         t.a = a + first * t.a_row * item
         t.b = b
         t.c = y + first * c.y_w * item
-        if s.dw == 1 or s.KW == 1:
+        if not taps_apart(c):
             c.K.gemm_tile[width][m](t)
             continue
-        t.accumulate = False          # taps of a row lie apart: one kernel row at a time
+        t.accumulate = False          # one kernel row at a time
         for kh in range(s.KH):
             t.bias = bias if kh == s.KH - 1 else NULL
             c.K.gemm_tile[width][m](t)
             t.accumulate = True
-            t.a = <const char*>t.a + s.dh * c.row * item
+            t.a = <const char*>t.a + c.tap_h * item
             t.b = <const char*>t.b + s.KW * s.C * t.b_k * item
 
 
 cdef void correlate_item(void* context, long item_index, int thread) noexcept nogil:
+    """A band of the images of one group, by some of the panels."""
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype)
     cdef long part = item_index % c.parts
     cdef long oh0 = item_index // c.parts % c.bands * c.band
     cdef long g = item_index // (c.parts * c.bands) % s.G
-    cdef long n = item_index // (c.parts * c.bands * s.G)
-    cdef long rows = min(c.band, s.OH - oh0), panel, o, oh
+    cdef long n0 = item_index // (c.parts * c.bands * s.G) * c.images
+    cdef long end = min(oh0 + c.band, s.OH), panel, n, o, oh, rows
     cdef long first = c.panels.count * part // c.parts
-    cdef char* band = band_start(c, n, g, oh0, thread)
+    cdef char* band
     cdef const char* b
     cdef gemm_tile_args t
     cdef int width
     t.relu = t.accumulate = False
-    t.a_row, t.a_k = s.sw * c.pixel, 1
-    if s.dw == 1 or s.KW == 1:
-        t.batches, t.k = s.KH, s.KW * s.C
-        t.a_batch = s.dh * c.row
+    t.a_row, t.a_k = c.out_pixel, 1
+    if taps_apart(c):
+        t.batches, t.k, t.a_batch = s.KW, s.C, c.tap_w
     else:
-        t.batches, t.k = s.KW, s.C
-        t.a_batch = s.dw * c.pixel
+        t.batches, t.k, t.a_batch = s.KH, s.KW * s.C, c.tap_h
     t.c_row = c.y_w
     for panel in range(first, c.panels.count * (part + 1) // c.parts):
         o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
@@ -94,19 +102,24 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
         t.b_batch = t.k * t.b_k
         t.n = panel_end(&c.panels, panel) - o
         b = c.w + (g * c.packed_columns + o) * s.KH * s.KW * s.C * item
-        for oh in range(oh0, oh0 + rows):
-            if panel == first and (oh - oh0) % c.step == 0:
-                gather(c, n, g, oh0, oh, min(oh + c.step, oh0 + rows), band)
-            t.bias = NULL
-            if c.bias != NULL:
-                t.bias = c.bias + (g * s.O + o) * item
-            output_row(c, &t, width, band + (oh - oh0) * s.sh * c.row * item, b,
-                       c.y + (n * c.y_n + oh * c.y_h + g * s.O + o) * item)
+        for n in range(n0, min(n0 + c.images, s.N)):
+            band = band_start(c, n, g, oh0, n - n0, thread)
+            oh = oh0
+            while oh < end:
+                rows = min(c.run, end - oh)
+                if panel == first and (oh - oh0) % c.step == 0:
+                    gather(c, n, g, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
+                t.bias = NULL
+                if c.bias != NULL:
+                    t.bias = c.bias + (g * s.O + o) * item
+                output_run(c, &t, width, rows * s.OW, band + (oh - oh0) * s.sh * c.row * item, b,
+                           c.y + (n * c.y_n + oh * c.y_h + g * s.O + o) * item)
+                oh += rows
 
 
 cdef void correlate(Correlation* c) noexcept nogil:
     parallel_for(depthwise_item if is_depthwise(&c.s) else correlate_item, c,
-                 c.s.N * c.s.G * c.bands * c.parts, c.threads)
+                 c.groups * c.s.G * c.bands * c.parts, c.threads)
 
 
 # --- packing weights ------------------------------------------------------------
@@ -161,7 +174,7 @@ cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x
     c.K = kernels(s.dtype)
     c.threads = team_for(s)
     set_source(c, x_strides)
-    return plan_correlation(c)
+    return plan_correlation(c, True)
 
 
 cdef void conv_forward(Correlation* c, const char* x, const char* w, const Py_ssize_t* w_strides,
@@ -223,7 +236,7 @@ cdef bint plan_phase(Correlation* c, const ConvShape* f, const Py_ssize_t* dy_st
     set_source(c, dy_strides)
     if s.OH == 0 or s.OW == 0:
         return False
-    scratch_bytes[0] = plan_correlation(c)
+    scratch_bytes[0] = plan_correlation(c, f.sh == 1 and f.sw == 1)
     return True
 
 

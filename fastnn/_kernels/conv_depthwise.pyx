@@ -19,7 +19,7 @@ cdef enum:
 cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
     cdef const ConvShape* s = &c.s
     d.columns, d.channels, d.taps_h, d.taps_w = s.OW, s.O, s.KH, s.KW
-    d.x_row, d.x_tap, d.x_col = s.dh * c.row, s.dw * c.pixel, s.sw * c.pixel
+    d.x_row, d.x_tap, d.x_col = c.tap_h, c.tap_w, c.out_pixel
     d.bias = NULL
 
 
@@ -28,13 +28,13 @@ cdef void depthwise_item(void* context, long item_index, int thread) noexcept no
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), n = item_index // c.bands
     cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh
-    cdef char* band = band_start(c, n, 0, oh0, thread)
+    cdef char* band = band_start(c, n, 0, oh0, 0, thread)
     cdef depthwise_args d
     describe(c, &d)
     d.w, d.w_tap, d.bias, d.y_col = <void*>c.w, c.packed_columns, c.bias, c.y_w
     for oh in range(oh0, end):
         if (oh - oh0) % c.step == 0:
-            gather(c, n, 0, oh0, oh, min(oh + c.step, end), band)
+            gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
         d.x = band + (oh - oh0) * s.sh * c.row * item
         d.y = c.y + (n * c.y_n + oh * c.y_h) * item
         c.K.depthwise_row(&d)
@@ -44,11 +44,11 @@ cdef size_t plan_depthwise_weight(Correlation* c) noexcept nogil:
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype)
     c.parts = c.kernel_parts = 1
-    c.block = min(max(BLOCK_BYTES // (s.OW * s.O * item), <long>1), c.band)
+    c.dy_rows = min(max(BLOCK_BYTES // (s.OW * s.O * item), <long>1), c.band)
     c.copy_dy = c.dy_c != 1
     c.dy_offset = c.scratch_step
     if c.copy_dy:
-        c.scratch_step += aligned(c.block * s.OW * s.O * item)
+        c.scratch_step += aligned(c.dy_rows * s.OW * s.O * item)
     c.packed_bytes = aligned(c.sums * c.partial * item)
     return c.packed_bytes + c.threads * c.scratch_step
 
@@ -69,12 +69,12 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
                       s.N * c.bands * (item_index + 1) // c.sums):
         n, oh0 = unit // c.bands, unit % c.bands * c.band
         end = min(oh0 + c.band, s.OH)
-        band = band_start(c, n, 0, oh0, thread)
+        band = band_start(c, n, 0, oh0, 0, thread)
         oh = oh0
         while oh < end:
-            rows = min(c.block, end - oh)
+            rows = min(c.dy_rows, end - oh)
             if c.want_dw:
-                gather(c, n, 0, oh0, oh, oh + rows, band)
+                gather(c, n, 0, oh0, oh, oh + rows, 0, 1, band, thread)
             dy, dy_w = c.dy + (n * c.dy_n + oh * s.OW * c.dy_w) * item, c.dy_w
             if c.copy_dy:
                 d.y = c.scratch + thread * c.scratch_step + c.dy_offset

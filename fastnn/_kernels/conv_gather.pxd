@@ -2,11 +2,20 @@
 
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 
+cdef enum:
+    GROUP_BYTES = 768 << 10      # small images taken together stay in the second-level cache
+
 cdef long items_wanted(const ConvShape* s) noexcept nogil
 cdef int team_for(const ConvShape* s) noexcept nogil
 cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil
 cdef bint usable_in_place(const Correlation* c) noexcept nogil
-cdef void set_bands(Correlation* c, long wanted) noexcept nogil
-cdef char* band_start(const Correlation* c, long n, long g, long oh, int thread) noexcept nogil
-cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
-                 char* band) noexcept nogil
+cdef bint should_spread(const Correlation* c) noexcept nogil
+cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) noexcept nogil
+cdef char* band_start(const Correlation* c, long n, long g, long oh, long slot,
+                      int thread) noexcept nogil
+cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end, long b0,
+                 long b1, char* band, int thread) noexcept nogil
+
+cdef inline long block_start(const Correlation* c, long b) noexcept nogil:
+    """The first channel of a block."""
+    return c.s.X * b // c.blocks

@@ -13,6 +13,7 @@ from fastnn._kernels.runtime cimport aligned, ceil_div, itemsize, prefetch, team
 cdef enum:
     BAND_BYTES = 256 << 10       # a gathered band stays in the second-level cache,
     STEP_BYTES = 8 << 10         # what is gathered at once in the first
+    SPREAD_CHANNELS = 128        # least channels whose pixels are spread
 
 cdef double ITEM_FLOPS = 1e6     # work worth an item of its own
 
@@ -36,16 +37,36 @@ cdef inline long rows_read(const ConvShape* s, long rows) noexcept nogil:
     return (rows - 1) * s.sh + (s.KH - 1) * s.dh + 1 if rows > 0 else 0
 
 
-cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
-    """Cut the output rows into bands, so that a gathered band stays in cache and
-    there are at least `wanted` of them if possible."""
+cdef inline bint turns_rows(const Correlation* c) noexcept nogil:
+    """Is a row first laid out channels-last, because its pieces would be too small for that?"""
+    return c.x_c != 1 and (c.spread or c.blocks > 1)
+
+
+cdef bint should_spread(const Correlation* c) noexcept nogil:
+    """Where rows leave tiles half empty and the copies cost little beside the products. Forward
+    3x3 on 2 cores of a Xeon: (16,512,7,7)->512 264 -> 318 GFLOP/s, (16,128,8,8)->128 6 % faster,
+    but (64,64,8,8)->64 7 % slower."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), most
-    cdef long width = max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
+    cdef long rows = c.K.gemm_rows[2]
+    if c.fold or s.sh > 1 or is_depthwise(s):
+        return False
+    if c.in_place:
+        return s.KH * s.KW == 1 and s.sw == 1 and c.x_h == s.W * c.x_w and s.W == s.OW
+    return (s.C >= SPREAD_CHANNELS and s.O >= SPREAD_CHANNELS
+            and 5 * s.OW < 3 * rows * ceil_div(s.OW, rows))
+
+
+cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) noexcept nogil:
+    """Cut the output rows into bands, so that a gathered band stays in cache and there are
+    at least `wanted` of them if possible; set the pitches of what is gathered; and take small
+    images in groups, of at most so many images and bytes."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), most, copies = s.KW if c.spread else 1
+    cdef long width = s.OW if c.spread else max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
     if c.in_place:
         c.pixel, c.row = c.x_w, c.x_h
     else:
-        c.pixel = s.X * s.KH if c.fold else s.X
+        c.pixel = s.X * s.KH if c.fold else ceil_div(s.X, c.blocks)
         c.row = width * c.pixel
     most = BAND_BYTES // max(width * s.X * (s.KH if c.fold else 1) * item, <long>1)
     if not c.fold:
@@ -53,10 +74,21 @@ cdef void set_bands(Correlation* c, long wanted) noexcept nogil:
     c.bands = min(max(ceil_div(s.OH, max(most, <long>1)), wanted), s.OH)
     c.band = ceil_div(s.OH, max(c.bands, <long>1))
     c.bands = ceil_div(s.OH, max(c.band, <long>1))
-    c.step = max(STEP_BYTES // max(c.row * (1 if c.fold else s.sh) * item, <long>1), <long>1)
+    c.run = c.band if c.spread else 1
+    c.step = max(STEP_BYTES // max(c.row * (1 if c.fold else s.sh) * item, <long>1), c.run)
+    c.out_pixel = c.pixel if c.spread else s.sw * c.pixel
+    c.tap_h = s.dh * c.row
+    c.tap_w = rows_read(s, c.band) * c.row if c.spread else s.dw * c.pixel
+    c.block = c.row * (c.band if c.fold else rows_read(s, c.band)) * copies
+    c.image = c.x_n if c.in_place else c.block * c.blocks
+    c.images = 1
+    if c.spread and c.bands == 1:
+        c.images = max(min(images, group_bytes // max(c.block * c.blocks * item, <long>1)), <long>1)
+    c.groups = ceil_div(s.N, max(c.images, <long>1))
     c.scratch_step = 0
     if not c.in_place:
-        c.scratch_step = aligned(c.row * (c.band if c.fold else rows_read(s, c.band)) * item)
+        c.row_offset = aligned(c.images * c.image * item)
+        c.scratch_step = c.row_offset + (aligned(s.W * s.X * item) if turns_rows(c) else 0)
 
 
 cdef bint usable_in_place(const Correlation* c) noexcept nogil:
@@ -80,26 +112,61 @@ cdef void zero_pixels(char* dst, long pitch, long n, long pixels, long item) noe
         memset(dst + p * pitch * item, 0, n * item)
 
 
-cdef void gather_row(const Correlation* c, const char* src, long channels, long step,
-                     char* dst) noexcept nogil:
-    """One padded input row of so many channels, which lie `step` apart: src, the row's
-    pixel 0, or NULL for a row of zeros."""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype)
-    cdef long width = (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1
-    cdef long first = min(max(s.left, <long>0), width)
-    cdef long last = max(min(s.W + s.left, width), first)
+cdef inline long pixels_before(long first, long step, long end) noexcept nogil:
+    """How many of the positions first, first + step, ... lie before end."""
+    return ceil_div(end - first, step) if first < end else 0
+
+
+cdef void gather_pixels(const Correlation* c, const char* src, long channels, long step,
+                        long x_w, long first, long pixel_step, long pixels,
+                        char* dst) noexcept nogil:
+    """So many channels, `step` apart, of the pixels first, first + pixel_step, ... of a row,
+    zeros outside of it: src, the row's pixel 0, or NULL for a row of zeros."""
+    cdef long item = itemsize(c.s.dtype)
+    cdef long before = min(pixels_before(first, pixel_step, 0), pixels)
+    cdef long end = max(min(pixels_before(first, pixel_step, c.s.W), pixels), before)
     if src == NULL:
-        zero_pixels(dst, c.pixel, channels, width, item)
+        zero_pixels(dst, c.pixel, channels, pixels, item)
         return
-    zero_pixels(dst, c.pixel, channels, first, item)
-    zero_pixels(dst + last * c.pixel * item, c.pixel, channels, width - last, item)
-    src += (first - s.left) * c.x_w * item
-    dst += first * c.pixel * item
-    if c.pixel == channels and c.x_w == channels and (step == 1 or channels == 1):
-        c.K.copy_2d(src, 0, 1, dst, 0, 1, 1, (last - first) * channels)
+    zero_pixels(dst, c.pixel, channels, before, item)
+    zero_pixels(dst + end * c.pixel * item, c.pixel, channels, pixels - end, item)
+    src += (first + before * pixel_step) * x_w * item
+    dst += before * c.pixel * item
+    pixel_step *= x_w
+    if c.pixel == channels and pixel_step == channels and (step == 1 or channels == 1):
+        c.K.copy_2d(src, 0, 1, dst, 0, 1, 1, (end - before) * channels)
     else:
-        c.K.copy_2d(src, c.x_w, step, dst, c.pixel, 1, last - first, channels)
+        c.K.copy_2d(src, pixel_step, step, dst, c.pixel, 1, end - before, channels)
+
+
+cdef void gather_row(const Correlation* c, const char* src, long channels, long step, long x_w,
+                     char* dst) noexcept nogil:
+    """A padded row, or where it is to be spread the pixels that each tap reads."""
+    cdef const ConvShape* s = &c.s
+    cdef long kw
+    if not c.spread:
+        gather_pixels(c, src, channels, step, x_w, -s.left, 1,
+                      (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, dst)
+        return
+    for kw in range(s.KW):
+        gather_pixels(c, src, channels, step, x_w, kw * s.dw - s.left, s.sw, s.OW,
+                      dst + kw * c.tap_w * itemsize(s.dtype))
+
+
+cdef void gather_blocks(const Correlation* c, const char* src, char* row, long b0, long b1,
+                        char* dst) noexcept nogil:
+    """Some blocks of the channels of a row; `row` is room for it, channels-last."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), step = c.x_c, x_w = c.x_w, b, k
+    if turns_rows(c) and src != NULL:
+        k = block_start(c, b0)
+        c.K.copy_2d(src + k * step * item, x_w, step, row + k * item, s.X, 1, s.W,
+                    block_start(c, b1) - k)
+        src, step, x_w = row, 1, s.X
+    for b in range(b0, b1):
+        k = block_start(c, b)
+        gather_row(c, src + k * step * item if src != NULL else NULL, block_start(c, b + 1) - k,
+                   step, x_w, dst + b * c.block * item)
 
 
 cdef void gather_folded(const Correlation* c, const char* x, long h, char* dst) noexcept nogil:
@@ -107,19 +174,21 @@ cdef void gather_folded(const Correlation* c, const char* x, long h, char* dst) 
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), kh
     if s.C == 1 and h >= 0 and h + (s.KH - 1) * s.dh < s.H:
-        gather_row(c, x + h * c.x_h * item, s.KH, s.dh * c.x_h, dst)
+        gather_row(c, x + h * c.x_h * item, s.KH, s.dh * c.x_h, c.x_w, dst)
         return
     for kh in range(s.KH):
-        gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c,
+        gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c, c.x_w,
                    dst + kh * s.C * item)
         h += s.dh
 
 
-cdef char* band_start(const Correlation* c, long n, long g, long oh, int thread) noexcept nogil:
-    """The first pixel of the band of input for output rows oh and on."""
+cdef char* band_start(const Correlation* c, long n, long g, long oh, long slot,
+                      int thread) noexcept nogil:
+    """The first pixel of the band of input for output rows oh and on; slot: which of the
+    images of a group."""
     cdef const ConvShape* s = &c.s
     if not c.in_place:
-        return c.scratch + thread * c.scratch_step
+        return c.scratch + thread * c.scratch_step + slot * c.image * itemsize(s.dtype)
     return <char*>c.x + itemsize(s.dtype) * (
         n * c.x_n + g * s.X * c.x_c + (oh * s.sh - s.top) * c.x_h - s.left * c.x_w)
 
@@ -136,20 +205,21 @@ cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil:
             prefetch(c.x + (n * c.x_n + h * c.x_h + k * c.x_c) * item, s.W * c.x_w * item)
 
 
-cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end,
-                 char* band) noexcept nogil:
-    """Gathers what output rows oh..end read and those from oh0 on before them did not,
-    and asks for what as many further ones will."""
+cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end, long b0,
+                 long b1, char* band, int thread) noexcept nogil:
+    """Gathers what output rows oh..end read of the blocks b0..b1 and those from oh0 on before
+    them did not, and asks for what as many further ones will."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), h0 = oh0 * s.sh - s.top, r, h
     cdef long last = rows_read(s, end - oh0)
     cdef const char* x = c.x + (n * c.x_n + g * s.X * c.x_c) * item
+    cdef char* row = c.scratch + thread * c.scratch_step + c.row_offset
     if c.fold:
         for r in range(oh - oh0, end - oh0):
             gather_folded(c, x, h0 + r * s.sh, band + r * c.row * item)
     elif not c.in_place:
         for r in range(rows_read(s, oh - oh0), last):
             h = h0 + r
-            gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.X, c.x_c,
-                       band + r * c.row * item)
+            gather_blocks(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, row, b0, b1,
+                          band + r * c.row * item)
     fetch(c, n, h0 + last, h0 + last + (end - oh) * s.sh)

@@ -22,15 +22,23 @@ cdef struct Correlation:
     char* y                       # channels unit stride
     long y_n, y_h, y_w
     bint fold                     # the KH rows of a kernel are gathered as channels of one
+    bint spread                   # each row is gathered KW times, shifted: the pixels of a whole
+                                  # band, not of a row alone, follow upon each other
     bint in_place                 # x serves as it lies: nothing to pad, channels last
     Panels panels                 # of one group's O columns
     long packed_columns           # of all of them
     long band, bands              # output rows in a band; how many of these
+    long run                      # output rows whose pixels follow upon each other
     long step                     # output rows whose input is gathered at once
-    long parts                    # the panels are shared out in so many parts
-    long pixel, row               # pitches of a gathered band
+    long images, groups           # an item takes a group of so many images; how many of these
+    long parts                    # the panels, or blocks of a weight gradient, are shared out
+    long blocks                   # of the channels gathered, each [row][pixel][its channels]
+    long pixel, row               # pitches of gathered pixels, rows,
+    long block, image             # blocks and images;
+    long out_pixel, tap_h, tap_w  # from an output pixel to the next, from a tap to the next
     char* scratch
-    size_t scratch_step           # bytes of scratch per thread
+    size_t scratch_step           # bytes of scratch per thread; at row_offset, room for a row of x
+    size_t row_offset
     int threads
     size_t packed_bytes
     # of backward-weight
@@ -40,8 +48,8 @@ cdef struct Correlation:
     long weight_rows              # KH * KW * C, or 0 where only the bias is wanted
     long sums, partial            # partial: elements of one partial sum
     long kernel_parts             # 1, or KH where the kernel rows are items of their own
-    long block                    # output rows that a tile of dw sums over at once
-    bint copy_dy                  # a block of dy is copied, channels last, to dy_offset of scratch
+    long dy_rows                  # output rows that a tile of dw sums over at once
+    bint copy_dy                  # these rows of dy are copied, channels last, to dy_offset of scratch
     size_t dy_offset
     bint want_dw, want_db
 

@@ -14,7 +14,8 @@ from libc.string cimport memcpy, memset
 
 from fastnn._kernels.conv_depthwise cimport depthwise_weight_item, plan_depthwise_weight
 from fastnn._kernels.conv_gather cimport (
-    band_start, gather, items_wanted, set_bands, set_source, team_for, usable_in_place,
+    GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
+    usable_in_place,
 )
 from fastnn._kernels.conv_shape cimport is_depthwise
 from fastnn._kernels.panels cimport (
@@ -29,6 +30,7 @@ cdef enum:
     # (4,64,32,32)->64 3x3: 16 KB 90 %, 12 KB 94 %, 8 KB 89 % of the forward pass's speed
     BLOCK_BYTES = 12 << 10
     SUMS = 8                     # most partial sums
+    BLOCK_CHANNELS = 128          # from so many on, channels are gathered in blocks, a tile each
     PARTIAL_BYTES = 8 << 20      # all of them
     SUM_CHUNK = 4096
     PLACE_BLOCK = 32
@@ -41,7 +43,7 @@ cdef bint takes_gradient(const Py_ssize_t* dy_strides, long OW) noexcept:
 
 cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ssize_t* x_strides,
                                  const Py_ssize_t* dy_strides, bint want_dw, bint want_db) noexcept:
-    cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>SUMS), blocks, most
+    cdef long item = itemsize(s.dtype), wanted = min(items_wanted(s), <long>SUMS), cuts, most = 1
     c.s = s[0]
     c.K = kernels(s.dtype)
     c.threads = team_for(s)
@@ -49,47 +51,93 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     set_source(c, x_strides)
     c.dy_n, c.dy_c, c.dy_w = dy_strides[0], dy_strides[1], dy_strides[3]
     c.fold = s.KH > 1 and s.KW * s.X < 8
-    c.in_place = not c.fold and usable_in_place(c)
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
+    c.blocks = 1
+    if s.C >= BLOCK_CHANNELS:
+        c.blocks = ceil_div(s.C, c.K.gemm_rows[c.panels.width])
+    c.in_place = not c.fold and c.blocks == 1 and usable_in_place(c)
+    c.spread = should_spread(c)
     c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
     c.partial = s.G * (c.weight_rows + 1) * s.O
-    most = min(wanted, max(PARTIAL_BYTES // (c.partial * item), <long>1))
-    set_bands(c, ceil_div(most, s.N))
-    c.sums = min(s.N * c.bands, most)
+    while most < wanted and 2 * most * c.partial * item <= PARTIAL_BYTES:
+        most *= 2
+    c.parts = min(c.blocks, ceil_div(wanted, most * s.G))
+    set_bands(c, ceil_div(most, s.N), s.N // most, GROUP_BYTES * c.parts)
+    c.sums = min(c.groups * c.bands, most)
     if is_depthwise(s):
         return plan_depthwise_weight(c)
-    wanted = ceil_div(wanted, c.sums * s.G)
-    c.parts = max(min(c.panels.count, wanted), <long>1)
-    c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
-    blocks = max((c.band * s.OW * c.panels.nr * item + BLOCK_BYTES // 2) // BLOCK_BYTES, <long>1)
-    c.block = ceil_div(c.band, blocks)
+    c.kernel_parts = 1
+    if c.blocks == 1:
+        wanted = ceil_div(wanted, c.sums * s.G)
+        c.parts = max(min(c.panels.count, wanted), <long>1)
+        c.kernel_parts = s.KH if not c.fold and 2 * c.parts < wanted else 1
+    cuts = BLOCK_BYTES if c.blocks == 1 else 2 * BLOCK_BYTES
+    cuts = max((c.band * s.OW * c.panels.nr * item + cuts // 2) // cuts, <long>1)
+    c.dy_rows = c.band if c.images > 1 else ceil_div(c.band, cuts)
     # channels last, rows a power of two apart would share few cache sets
     c.copy_dy = c.dy_c != 1 or (want_dw and c.weight_rows >= 64 and c.dy_w > c.panels.nr)
     c.dy_offset = c.scratch_step
     if c.copy_dy:
-        c.scratch_step += aligned(c.block * s.OW * c.panels.nr * item)
+        c.scratch_step += aligned(c.images * c.dy_rows * s.OW * c.panels.nr * item)
     c.packed_bytes = aligned(c.sums * c.partial * item)
     return c.packed_bytes + c.threads * c.scratch_step
 
 
 cdef void weight_block(const Correlation* c, gemm_tile_args* t, int width, const char* a,
-                       char* dw, long kh0, long kh1) noexcept nogil:
-    """dw[kh][kw * C + k][panel] += over a block of output rows, whose first pixel a is."""
+                       char* dw, const long* kh, const long* blocks) noexcept nogil:
+    """dw[kh][kw * C + k][panel] += over some output rows, whose first pixel a is: for kernel
+    rows kh[0]..kh[1] and, where the channels are in blocks, for blocks[0]..blocks[1]."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), runs = 1, kernel_row = s.KW * s.C * s.O
-    cdef long length = s.KW * s.C * (s.KH if c.fold else 1), kh, kw, m, i, tiles
+    cdef long length = s.KW * s.C * (s.KH if c.fold else 1), h, w, m, i, tiles
+    cdef long first = 0, end
     cdef const char* tap
-    if s.dw > 1 and s.KW > 1:
+    if c.spread or c.blocks > 1 or s.dw > 1:
         runs, length = s.KW, length // s.KW
-    tiles = ceil_div(length, c.K.gemm_rows[width])
-    for kh in range(kh0, kh1):
-        for kw in range(runs):
-            tap = a + (kh * s.dh * c.row + kw * s.dw * c.pixel) * item
-            for i in range(tiles):
+    tiles = end = ceil_div(length, c.K.gemm_rows[width])
+    if c.blocks > 1:
+        tiles, first, end = c.blocks, blocks[0], blocks[1]
+    for h in range(kh[0], kh[1]):
+        for w in range(runs):
+            tap = a + (h * c.tap_h + w * c.tap_w) * item
+            for i in range(first, end):
                 m = length * i // tiles
-                t.a = tap + m * item
-                t.c = dw + (kh * kernel_row + (kw * length + m) * s.O) * item
+                t.a = tap + (i * c.block if c.blocks > 1 else m) * item
+                t.c = dw + (h * kernel_row + (w * length + m) * s.O) * item
                 c.K.gemm_tile[width][length * (i + 1) // tiles - m](t)
+
+
+cdef void set_runs(const Correlation* c, gemm_tile_args* t, long images, long rows) noexcept nogil:
+    """What a tile sums over: runs of adjacent pixels."""
+    if c.spread:
+        t.k, t.batches = rows * c.s.OW, images
+        t.a_batch, t.b_batch = c.image, c.dy_n
+    else:
+        t.k, t.batches = c.s.OW, rows
+        t.a_batch, t.b_batch = (1 if c.fold else c.s.sh) * c.row, c.s.OW * c.dy_w
+
+
+cdef void copy_gradient(const Correlation* c, gemm_tile_args* t, const char* dy, long images,
+                        long rows, char* to) noexcept nogil:
+    """Copies the columns of a panel, channels last, and lets t.b look at them."""
+    cdef long i, pixels = rows * c.s.OW, item = itemsize(c.s.dtype)
+    t.b, t.b_batch = to, t.k * t.b_k
+    for i in range(images):
+        c.K.copy_2d(dy + i * c.dy_n * item, c.dy_w, c.dy_c, to + i * pixels * t.b_k * item, t.b_k, 1,
+                    pixels, t.n)
+
+
+cdef void add_columns(const Correlation* c, const gemm_tile_args* t, char* db) noexcept nogil:
+    cdef long i, item = itemsize(c.s.dtype)
+    if t.b_batch == t.k * t.b_k:
+        c.K.conv_column_sum(t.b, t.b_k, db, t.batches * t.k, t.n)
+        return
+    for i in range(t.batches):
+        c.K.conv_column_sum(<const char*>t.b + i * t.b_batch * item, t.b_k, db, t.k, t.n)
+
+
+cdef inline void share(long* bounds, long count, long part, long parts) noexcept nogil:
+    bounds[0], bounds[1] = count * part // parts, count * (part + 1) // parts
 
 
 cdef void weight_item(void* context, long item_index, int thread) noexcept nogil:
@@ -100,51 +148,59 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
     cdef long part = item_index // c.kernel_parts % c.parts
     cdef long g = item_index // (c.kernel_parts * c.parts) % s.G
     cdef long group = item_index // (c.kernel_parts * c.parts * s.G)
-    cdef long kh0 = kernel_part, kh1 = kernel_part + 1
-    cdef long rows = c.weight_rows, n, oh0, oh, end, o, o_end
-    cdef long unit0 = s.N * c.bands * group // c.sums, unit
-    cdef long panel0 = c.panels.count * part // c.parts
-    cdef long panel1 = c.panels.count * (part + 1) // c.parts, panel
+    cdef long weight_rows = c.weight_rows, n, oh0, oh, end, o, o_end, images, rows, i
+    cdef long unit0 = c.groups * c.bands * group // c.sums, unit, panel
+    cdef long[2] kh = [kernel_part, kernel_part + 1]
+    cdef long[2] blocks = [0, 1]
+    cdef long[2] panels = [0, c.panels.count]
+    cdef bint sums_dy = c.want_db and kernel_part == 0
     cdef int width
-    cdef char* dw = c.dw + (group * c.partial + g * (rows + 1) * s.O) * item
+    cdef char* dw = c.dw + (group * c.partial + g * (weight_rows + 1) * s.O) * item
+    cdef char* copied = c.scratch + thread * c.scratch_step + c.dy_offset
+    cdef char* db = dw + weight_rows * s.O * item
     cdef char* a
     cdef const char* dy
     cdef gemm_tile_args t
     if c.kernel_parts == 1:
-        kh0, kh1 = 0, 1 if c.fold else s.KH
+        kh[0], kh[1] = 0, 1 if c.fold else s.KH
+    if c.blocks > 1:
+        share(blocks, c.blocks, part, c.parts)
+        sums_dy = c.want_db and part == 0
+    else:
+        share(panels, c.panels.count, part, c.parts)
     t.relu, t.bias = False, NULL
-    t.k, t.a_row, t.a_k, t.a_batch = s.OW, 1, s.sw * c.pixel, (1 if c.fold else s.sh) * c.row
-    t.b_k, t.c_row = c.dy_w, s.O
-    if c.want_db and kernel_part == 0:
-        o, o_end = panel_start(&c.panels, panel0), panel_end(&c.panels, panel1 - 1)
-        memset(dw + (rows * s.O + o) * item, 0, (o_end - o) * item)
-    for unit in range(unit0, s.N * c.bands * (group + 1) // c.sums):
-        n, oh0 = unit // c.bands, unit % c.bands * c.band
-        end = min(oh0 + c.band, s.OH)
-        a = band_start(c, n, g, oh0, thread)
+    t.a_row, t.a_k, t.c_row = 1, c.out_pixel, s.O
+    if sums_dy:
+        o, o_end = panel_start(&c.panels, panels[0]), panel_end(&c.panels, panels[1] - 1)
+        memset(db + o * item, 0, (o_end - o) * item)
+    for unit in range(unit0, c.groups * c.bands * (group + 1) // c.sums):
+        n, oh0 = unit // c.bands * c.images, unit % c.bands * c.band
+        end, images = min(oh0 + c.band, s.OH), min(c.images, s.N - n)
+        a = band_start(c, n, g, oh0, 0, thread)
         oh = oh0
         while oh < end:
-            t.batches = min(c.block, end - oh)
+            rows = min(c.dy_rows, end - oh)
             if c.want_dw:
-                gather(c, n, g, oh0, oh, oh + t.batches, a)
+                for i in range(images):
+                    gather(c, n + i, g, oh0, oh, oh + rows, blocks[0], blocks[1],
+                           a + i * c.image * item, thread)
             t.accumulate = unit > unit0 or oh > oh0
-            for panel in range(panel0, panel1):
+            for panel in range(panels[0], panels[1]):
                 o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
                 t.n = panel_end(&c.panels, panel) - o
                 dy = c.dy + (n * c.dy_n + oh * s.OW * c.dy_w + (g * s.O + o) * c.dy_c) * item
-                t.b = dy
+                t.b, t.b_k = dy, c.dy_w
+                set_runs(c, &t, images, rows)
                 if c.copy_dy:
-                    t.b = c.scratch + thread * c.scratch_step + c.dy_offset
                     t.b_k = panel_columns(&c.panels, panel)
-                    c.K.copy_2d(dy, c.dy_w, c.dy_c, <char*>t.b, t.b_k, 1, t.batches * s.OW, t.n)
-                t.b_batch = s.OW * t.b_k
+                    copy_gradient(c, &t, dy, images, rows, copied)
                 if c.want_dw:
-                    weight_block(c, &t, width, a + (oh - oh0) * t.a_batch * item,
-                                 dw + o * item, kh0, kh1)
-                if c.want_db and kernel_part == 0:
-                    c.K.conv_column_sum(t.b, t.b_k, dw + (rows * s.O + o) * item,
-                                        t.batches * s.OW, t.n)
-            oh += t.batches
+                    weight_block(c, &t, width,
+                                 a + (oh - oh0) * (1 if c.fold else s.sh) * c.row * item,
+                                 dw + o * item, kh, blocks)
+                if sums_dy:
+                    add_columns(c, &t, db + o * item)
+            oh += rows
 
 
 cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:

@@ -61,7 +61,6 @@ cdef int parse_padding(ConvShape* s, object padding, long* bottom, long* right) 
 
 cdef int parse_shape(ConvShape* s, Tensor x, Tensor w, object bias, object stride, object padding,
                      object dilation, object groups) except -1:
-    """Checks everything and fills s; x may lack the batch dimension."""
     cdef int batched = x.ndim_ == 4
     cdef long channels, bottom = 0, right = 0
     cdef Tensor b

@@ -9,6 +9,7 @@ from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
 from fastnn.ops.conv import conv2d
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
+from fastnn.testing.conv import plans
 from tests.guard import guarded
 from tests.references.conv import conv2d_passes
 
@@ -107,6 +108,26 @@ CASES = [
     ((1, 2, 1, 40), (3, 2, 1, 9), {"stride": (1, 3)}),
     ((1, 12, 40, 3), (3, 12, 9, 1), {}),
     ((9, 4, 5, 5), (6, 4, 3, 3), {}),
+    # short rows and many channels
+    ((5, 130, 7, 7), (132, 130, 3, 3), {"padding": 1}),
+    ((2, 129, 4, 5), (128, 129, 2, 3), {"dilation": 2, "padding": (1, 2), "stride": (1, 2)}),
+    ((1, 256, 3, 3), (256, 128, 3, 3), {"padding": 2, "groups": 2}),
+    ((3, 128, 4, 6), (130, 128, 1, 1), {}),
+]
+
+# the ways that a case of CASES goes, of which pass: each is gone by some case
+WAYS = [
+    ("forward", {"spread": True, "in_place": False, "groups": 1}),
+    ("forward", {"spread": True, "in_place": True}),
+    ("forward", {"spread": False, "in_place": False}),
+    ("forward", {"spread": False, "in_place": True}),
+    ("forward", {"depthwise": True}),
+    ("data", {"spread": True, "in_place": False}),
+    ("data", {"depthwise": True}),
+    ("weight", {"fold": True}),
+    ("weight", {"spread": True, "blocks": 10}),
+    ("weight", {"spread": True, "in_place": True}),
+    ("weight", {"depthwise": True}),
 ]
 
 # work enough for several threads in all passes; many images, one image, many channels
@@ -116,8 +137,21 @@ LARGE = [
     ((9, 16, 20, 20), (70, 16, 3, 3), {"padding": 1}),
     ((1, 70, 9, 9), (130, 70, 3, 3), {"padding": 1}),
     ((2, 40, 16, 16), (80, 20, 3, 3), {"groups": 2}),
+    ((20, 160, 7, 7), (160, 160, 3, 3), {"padding": 1}),
     ((8, 520, 9, 9), (520, 1, 3, 3), {"groups": 520, "padding": 1}),
 ]
+
+
+@pytest.mark.skipif("avx512" not in levels(), reason="the ways depend on the size of a tile")
+@pytest.mark.parametrize("name, way", WAYS, ids=str)
+def test_every_way_is_gone_by_some_case(name, way):
+    def goes(x_shape, w_shape, how, layout):
+        x, w = tensor(np.zeros(x_shape, np.float32), layout), tensor(np.zeros(w_shape, np.float32))
+        found = plans(x, w, conv2d(x, w, **how), **how)[name]
+        return all(found[key] == value for key, value in way.items())
+
+    with using_isa("avx512"):
+        assert any(goes(*case, layout) for case in CASES for layout in ("plain", "channels_last"))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,0 +1,31 @@
+"""Which ways the passes of a convolution would go, for tests that must reach them."""
+
+from fastnn._core.tensor cimport Tensor
+from fastnn._kernels.conv cimport plan_backward_data, plan_forward
+from fastnn._kernels.conv_shape cimport ConvShape, Correlation, is_depthwise
+from fastnn._kernels.conv_weight cimport plan_backward_weight
+from fastnn.ops.conv cimport parse_shape
+
+
+cdef dict ways(const Correlation* c):
+    return {
+        "depthwise": is_depthwise(&c.s), "fold": c.fold, "spread": c.spread,
+        "in_place": c.in_place, "blocks": c.blocks, "bands": c.bands, "images": c.images,
+        "groups": c.groups, "parts": c.parts,
+    }
+
+
+def plans(Tensor x, Tensor w, Tensor y, stride=1, padding=0, dilation=1, groups=1):
+    """The plans of forward, backward-data (of its last phase) and backward-weight; y and its
+    gradient have the same strides."""
+    cdef ConvShape s
+    cdef Correlation forward, data, weight
+    parse_shape(&s, x, w, None, stride, padding, dilation, groups)
+    plan_forward(&forward, &s, x.strides_)
+    plan_backward_data(&data, &s, y.strides_)
+    plan_backward_weight(&weight, &s, x.strides_, y.strides_, True, True)
+    return {
+        "forward": ways(&forward), "data": ways(&data),
+        "weight": {**ways(&weight), "sums": weight.sums, "kernel_parts": weight.kernel_parts,
+                   "copy_dy": weight.copy_dy},
+    }
