@@ -22,8 +22,7 @@ cdef struct Correlation:
     char* y                       # channels unit stride
     long y_n, y_h, y_w
     bint fold                     # the KH rows of a kernel are gathered as channels of one
-    bint spread                   # each row is gathered KW times, shifted: the pixels of a whole
-                                  # band, not of a row alone, follow upon each other
+    bint spread                   # rows are gathered KW times, shifted: all pixels are adjacent
     bint in_place                 # x serves as it lies: nothing to pad, channels last
     Panels panels                 # of one group's O columns
     long packed_columns           # of all of them
@@ -37,8 +36,8 @@ cdef struct Correlation:
     long block, image             # blocks and images;
     long out_pixel, tap_h, tap_w  # from an output pixel to the next, from a tap to the next
     char* scratch
-    size_t scratch_step           # bytes of scratch per thread; at row_offset, room for a row of x
-    size_t row_offset
+    size_t scratch_step           # bytes of scratch per thread;
+    size_t row_offset             # there, room for a row of x
     int threads
     size_t packed_bytes
     # of backward-weight

@@ -123,8 +123,8 @@ cdef void copy_gradient(const Correlation* c, gemm_tile_args* t, const char* dy,
     cdef long i, pixels = rows * c.s.OW, item = itemsize(c.s.dtype)
     t.b, t.b_batch = to, t.k * t.b_k
     for i in range(images):
-        c.K.copy_2d(dy + i * c.dy_n * item, c.dy_w, c.dy_c, to + i * pixels * t.b_k * item, t.b_k, 1,
-                    pixels, t.n)
+        c.K.copy_2d(dy + i * c.dy_n * item, c.dy_w, c.dy_c, to + i * pixels * t.b_k * item,
+                    t.b_k, 1, pixels, t.n)
 
 
 cdef void add_columns(const Correlation* c, const gemm_tile_args* t, char* db) noexcept nogil:
