@@ -7,7 +7,7 @@ so meets no page fault. The GIL guards the arena.
 """
 
 cimport cython
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from *:
     """
@@ -58,6 +58,7 @@ cdef enum:
     CLASSES = 4 * 42
     SLAB = 1 << 20               # small blocks are cut from slabs of this size
     SMALL = 1 << 17              # largest block cut from a slab
+    MOST_IMAGES = 4              # of one storage that are kept packed
 
 cdef struct Free:                # a released block holds the link to the next one
     Free* next
@@ -173,6 +174,53 @@ cdef void* scratch_take(size_t nbytes) except NULL:
 
 cdef void scratch_give(void* data, size_t nbytes) noexcept:
     block_give(data, class_of(nbytes))
+
+
+# --- packed images ------------------------------------------------------------
+
+@cython.final
+@cython.no_gc
+cdef class Packed:
+    """What a storage holds, laid out anew for a kernel."""
+
+    def __dealloc__(self):
+        if self.data != NULL:
+            scratch_give(self.data, self.nbytes)
+
+
+cdef Packed packed_image(Storage storage, const long* key, size_t nbytes):
+    """Kept from the second request of an unchanged storage on: training, where each step
+    changes the weights, takes no memory for images."""
+    cdef Packed image
+    if storage.shared or storage.size_class == FOREIGN:
+        return None
+    if storage.packed is None:
+        storage.packed = []
+    for image in storage.packed:
+        if memcmp(image.key, key, PACK_KEY * sizeof(long)) == 0:
+            break
+    else:
+        image = Packed.__new__(Packed)
+        memcpy(image.key, key, PACK_KEY * sizeof(long))
+        image.version = storage.version - 1
+        if len(storage.packed) >= MOST_IMAGES:
+            storage.packed.pop(0)
+        storage.packed.append(image)
+    if image.busy:
+        return None
+    if image.version != storage.version:
+        image.version, image.valid = storage.version, False
+    elif image.data == NULL:
+        image.data, image.nbytes = <char*>scratch_take(nbytes), nbytes
+    if image.data == NULL:
+        return None
+    image.busy = not image.valid
+    return image
+
+
+cdef void packed_done(Packed image) noexcept:
+    if image.busy:
+        image.busy, image.valid = False, True
 
 
 def memory_stats():

@@ -177,15 +177,29 @@ cdef size_t plan_forward(Correlation* c, const ConvShape* s, const Py_ssize_t* x
     return plan_correlation(c, True)
 
 
-cdef void conv_forward(Correlation* c, const char* x, const char* w, const Py_ssize_t* w_strides,
-                       const char* bias, char* y, char* scratch) noexcept nogil:
+cdef void conv_image_key(const Correlation* c, const Py_ssize_t* w_strides,
+                         long* key) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    cdef int d
+    key[1], key[2], key[3], key[4] = <long>c.K, s.G, s.O, s.C
+    key[5], key[6], key[7] = s.KH, s.KW, c.panels.width
+    for d in range(4):
+        key[8 + d] = w_strides[d]
+
+
+cdef void conv_pack(Correlation* c, const char* w, const Py_ssize_t* w_strides,
+                    char* image) noexcept nogil:
     cdef Packing p
     p.w = w
     p.group, p.column, p.k = c.s.O * w_strides[0], w_strides[0], w_strides[1]
     p.tap_h, p.tap_w = w_strides[2], w_strides[3]
-    pack(&p, c, scratch)
-    c.x, c.w, c.bias, c.y = x, scratch, bias, y
-    c.scratch = scratch + c.packed_bytes
+    pack(&p, c, image)
+
+
+cdef void conv_forward(Correlation* c, const char* x, const char* image, const char* bias,
+                       char* y, char* scratch) noexcept nogil:
+    c.x, c.w, c.bias, c.y = x, image, bias, y
+    c.scratch = scratch
     c.y_w = c.s.G * c.s.O
     c.y_h = c.y_w * c.s.OW
     c.y_n = c.y_h * c.s.OH

@@ -48,7 +48,7 @@ cdef struct Correlation:
     long sums, partial            # partial: elements of one partial sum
     long kernel_parts             # 1, or KH where the kernel rows are items of their own
     long dy_rows                  # output rows that a tile of dw sums over at once
-    bint copy_dy                  # these rows of dy are copied, channels last, to dy_offset of scratch
+    bint copy_dy                  # they are copied, channels last, to dy_offset of scratch
     size_t dy_offset
     bint want_dw, want_db
 

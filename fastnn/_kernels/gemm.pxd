@@ -13,6 +13,7 @@ cdef struct Gemm:
     long a_row, a_k
     const void* b
     long b_k, b_col
+    const void* image         # of B, packed by gemm_pack_image() before; or NULL
     void* c                   # columns are contiguous
     long c_row
     bint accumulate           # C += A B; else C = A B and the old C is not read
@@ -34,3 +35,8 @@ cdef void gemm_serial(const Gemm* g, char* scratch) noexcept nogil
 
 # estimated nanoseconds on one thread
 cdef double gemm_ns(const Gemm* g) noexcept nogil
+
+# B packed as this product wants it, for products to come: how many bytes, with the key that
+# tells images of one B apart (from key[1] on); 0 where it is not packed
+cdef size_t gemm_image_bytes(const Gemm* g, long* key) noexcept nogil
+cdef void gemm_pack_image(const Gemm* g, char* image, int threads) noexcept nogil

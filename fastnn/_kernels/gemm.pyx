@@ -66,7 +66,7 @@ cdef struct Run:
 cdef Gemm gemm_job(int dtype, long M, long N, long K) noexcept nogil:
     cdef Gemm g
     g.dtype, g.M, g.N, g.K = dtype, M, N, K
-    g.a = g.b = g.c = g.bias = NULL
+    g.a = g.b = g.c = g.bias = g.image = NULL
     g.a_row = g.a_k = g.b_k = g.b_col = g.c_row = 0
     g.accumulate = g.relu = False
     g.batches = 1
@@ -200,7 +200,7 @@ cdef size_t whole_scratch(const Gemm* g, const fastnn_kernels* table, int thread
         return 0
     make_plan(g, table, &plan)
     nbytes = threads * a_scratch(g, &plan, table)
-    return nbytes + b_scratch(g, table) if plan.path == PACKED else nbytes
+    return nbytes + b_scratch(g, table) if plan.path == PACKED and g.image == NULL else nbytes
 
 
 # --- the work -----------------------------------------------------------------
@@ -319,13 +319,14 @@ cdef void repeat(bint team, void (*task)(void*, long, int) noexcept nogil, Run* 
             task(run, item, 0)
 
 
-cdef void run_tiles(Run* run, bint team, int threads) noexcept nogil:
+cdef void pack_b(Run* run, bint team, int threads) noexcept nogil:
     cdef const Gemm* g = run.g
-    cdef long packs
-    if run.packed_b != NULL:
-        packs = 1 if b_is_shared(g) else g.batches
-        repeat(team, pack_item, run, packs * run.plan.panels.count,
-               min(threads, team_size(0.3 * packs * g.N * g.K)) if team else 1)
+    cdef long packs = 1 if b_is_shared(g) else g.batches
+    repeat(team, pack_item, run, packs * run.plan.panels.count,
+           min(threads, team_size(0.3 * packs * g.N * g.K)) if team else 1)
+
+
+cdef void run_chunks(Run* run, bint team, int threads) noexcept nogil:
     repeat(team, chunk_item, run,
            run.plan.groups * run.plan.row_chunks * run.plan.col_chunks, threads)
 
@@ -357,7 +358,8 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
             make_plan(&part, run.table, &run.plan)
             run.plan.pack_a = run.plan.pack_a and pack_a
             run.packed_batch = 0 if b_is_shared(job) else padded_columns(run.table, part.N) * job.K
-            run_tiles(run, team, threads)
+            pack_b(run, team, threads)
+            run_chunks(run, team, threads)
             part.b = <const char*>part.b + columns * job.b_col * size
             j += columns
         batch += batches
@@ -373,13 +375,39 @@ cdef Path run_whole(const Gemm* g, const fastnn_kernels* table, char* scratch, b
     make_plan(g, table, &run.plan)
     run.a_bytes = a_scratch(g, &run.plan, table)
     run.packed_a = scratch
-    run.packed_b = NULL
-    if run.plan.path == PACKED:
+    run.packed_b = <char*>g.image
+    run.packed_batch = 0
+    if run.plan.path == PACKED and g.image == NULL:
         run.packed_b = scratch + threads * run.a_bytes
         run_rounds(&run, g, team, threads)
         return PACKED
-    run_tiles(&run, team, threads)
-    return DIRECT
+    run_chunks(&run, team, threads)
+    return run.plan.path
+
+
+# --- images of B ------------------------------------------------------------------
+
+cdef size_t gemm_image_bytes(const Gemm* g, long* key) noexcept nogil:
+    cdef const fastnn_kernels* table = kernels(g.dtype)
+    cdef Gemm job = merged(g)
+    cdef Plan plan
+    if (g.M <= 0 or g.N <= 0 or g.batches <= 0 or not b_is_shared(&job) or splits_of(&job, table)
+            or is_thin(&job, table)):
+        return 0
+    make_plan(&job, table, &plan)
+    if plan.path != PACKED or round_columns(&job, table) < job.N:
+        return 0
+    key[1], key[2], key[3], key[4] = <long>table, job.N, job.K, job.b_k
+    key[5], key[6] = job.b_col, plan.panels.width
+    return b_scratch(&job, table)
+
+
+cdef void gemm_pack_image(const Gemm* g, char* image, int threads) noexcept nogil:
+    cdef Gemm job = merged(g)
+    cdef Run run
+    run.g, run.table, run.packed_b, run.packed_batch = &job, kernels(g.dtype), image, 0
+    make_plan(&job, run.table, &run.plan)
+    pack_b(&run, True, threads)
 
 
 # --- long sums ----------------------------------------------------------------

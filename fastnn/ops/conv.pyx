@@ -7,10 +7,12 @@ from fastnn._core.autograd cimport (
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport channels_last, contiguous, new_channels_last, new_view
-from fastnn._core.storage cimport scratch_give, scratch_take
+from fastnn._core.storage cimport (
+    CONV_IMAGE, PACK_KEY, Packed, packed_done, packed_image, scratch_give, scratch_take,
+)
 from fastnn._core.tensor cimport Tensor, alias, as_tensor, itemsize, new_tensor
 from fastnn._kernels.conv cimport (
-    conv_backward_data, conv_forward, plan_backward_data, plan_forward,
+    conv_backward_data, conv_forward, conv_image_key, conv_pack, plan_backward_data, plan_forward,
 )
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.conv_weight cimport (
@@ -134,6 +136,30 @@ cdef Tensor without_batch(Tensor y):
     return z
 
 
+cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, Tensor y,
+                     size_t nbytes) except -1:
+    """The packed weights are kept with w, or else stand before the scratch."""
+    cdef long[PACK_KEY] key
+    cdef char* scratch = <char*>scratch_take(nbytes)
+    cdef char* packed = scratch
+    cdef bint filled = False
+    cdef Packed image
+    memset(key, 0, sizeof(key))
+    conv_image_key(c, w.strides_, key)
+    key[0], key[PACK_KEY - 1] = w.ptr - w.storage.data, CONV_IMAGE
+    image = packed_image(w.storage, key, c.packed_bytes)
+    if image is not None:
+        packed, filled = image.data, image.valid
+    with nogil:
+        if not filled:
+            conv_pack(c, w.ptr, w.strides_, packed)
+        conv_forward(c, x.ptr, packed, bias, y.ptr, scratch + c.packed_bytes)
+    if image is not None:
+        packed_done(image)
+    scratch_give(scratch, nbytes)
+    return 0
+
+
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation of images with a bank of filters.
 
@@ -151,7 +177,6 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     cdef Correlation c
     cdef Node node
     cdef Py_ssize_t[4] shape
-    cdef char* scratch
     cdef const char* bias_data = NULL
     cdef size_t nbytes
     parse_shape(&s, x, w, bias, stride, padding, dilation, groups)
@@ -163,10 +188,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if s.N > 0:
         x4 = with_batch(x)
         nbytes = plan_forward(&c, &s, x4.strides_)
-        scratch = <char*>scratch_take(nbytes)
-        with nogil:
-            conv_forward(&c, x4.ptr, w.ptr, w.strides_, bias_data, y.ptr, scratch)
-        scratch_give(scratch, nbytes)
+        run_forward(&c, x4, w, bias_data, y, nbytes)
     if x.ndim_ == 3:
         y = without_batch(y)
     if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(<Tensor>bias)):

@@ -5,14 +5,21 @@ expanded tensors are multiplied as they lie; a vector is a matrix of one row or 
 column. Stacks are broadcast against each other, without copying.
 """
 
+from libc.string cimport memset
+
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport contiguous
-from fastnn._core.storage cimport scratch_give, scratch_take
+from fastnn._core.storage cimport (
+    GEMM_IMAGE, PACK_KEY, Packed, packed_done, packed_image, scratch_give, scratch_take,
+)
 from fastnn._core.tensor cimport FLOAT32, MAX_NDIM, Tensor, as_tensor, hot_operators, new_tensor
-from fastnn._kernels.gemm cimport Gemm, gemm, gemm_job, gemm_ns, gemm_scratch_bytes, gemm_threads
+from fastnn._kernels.gemm cimport (
+    Gemm, gemm, gemm_image_bytes, gemm_job, gemm_ns, gemm_pack_image, gemm_scratch_bytes,
+    gemm_threads,
+)
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
 from fastnn.ops.reduce cimport sum_to_shape
 
@@ -24,14 +31,26 @@ cdef enum:
 
 
 cdef int run_gemm(const Gemm* g) except -1:
+    return run_with_image(g, None)
+
+
+cdef void fill_and_run(const Gemm* g, char* unfilled, char* scratch, int threads) noexcept nogil:
+    if unfilled != NULL:
+        gemm_pack_image(g, unfilled, threads)
+    gemm(g, scratch, threads)
+
+
+cdef int run_with_image(const Gemm* g, Packed image) except -1:
+    """image: of B, to be filled if it is not valid; or None."""
     cdef int threads = gemm_threads(g)
     cdef size_t nbytes = gemm_scratch_bytes(g, threads)
+    cdef char* unfilled = image.data if image is not None and image.busy else NULL
     cdef char* scratch = <char*>scratch_take(nbytes) if nbytes else NULL
     if gemm_ns(g) < GIL_NS:
-        gemm(g, scratch, threads)
+        fill_and_run(g, unfilled, scratch, threads)
     else:
         with nogil:
-            gemm(g, scratch, threads)
+            fill_and_run(g, unfilled, scratch, threads)
     if nbytes:
         scratch_give(scratch, nbytes)
     return 0
@@ -179,8 +198,27 @@ cdef int run_stacks(Gemm* g, Stack* a, Stack* b) except -1:
         scratch_give(offsets, nbytes)
 
 
-cdef int multiply_into(Tensor y, Stack a, Stack b, Tensor bias, bint relu) except -1:
-    """y = the product of two stacks of one shape; y is contiguous."""
+cdef int run_with_weight(Gemm* g, Tensor w) except -1:
+    """One problem whose B is w, or a part of it: its packed image is kept with w."""
+    cdef long[PACK_KEY] key
+    cdef Packed image = None
+    cdef size_t nbytes
+    memset(key, 0, sizeof(key))
+    nbytes = gemm_image_bytes(g, key)
+    if nbytes:
+        key[0], key[PACK_KEY - 1] = <long>(<const char*>g.b - w.storage.data), GEMM_IMAGE
+        image = packed_image(w.storage, key, nbytes)
+        if image is not None:
+            g.image = image.data
+    run_with_image(g, image)
+    if image is not None:
+        packed_done(image)
+    return 0
+
+
+cdef int multiply_into(Tensor y, Stack a, Stack b, Tensor bias, bint relu, Tensor w) except -1:
+    """y = the product of two stacks of one shape; y is contiguous. w: a weight that b lies in,
+    or None."""
     cdef Gemm g = gemm_job(y.dtype_, a.rows, b.cols, a.cols)
     g.a, g.a_row, g.a_k = a.data, a.row_step, a.col_step
     g.b, g.b_k, g.b_col = b.data, b.row_step, b.col_step
@@ -188,11 +226,14 @@ cdef int multiply_into(Tensor y, Stack a, Stack b, Tensor bias, bint relu) excep
     g.relu = relu
     if bias is not None:
         g.bias = bias.ptr
-    return run_stacks(&g, &a, &b) if a.ndim else run_gemm(&g)
+    if a.ndim:
+        return run_stacks(&g, &a, &b)
+    return run_gemm(&g) if w is None else run_with_weight(&g, w)
 
 
-cdef Tensor product(int dtype, Stack a, Stack b, int vector):
-    """The product of two stacks; vector as for stack() says what the result lacks."""
+cdef Tensor product(int dtype, Stack a, Stack b, int vector, Tensor w):
+    """The product of two stacks; vector as for stack() says what the result lacks; w: a weight
+    that b lies in, or None."""
     cdef Py_ssize_t[MAX_NDIM + 2] shape
     cdef int ndim = 0
     cdef Tensor y
@@ -207,7 +248,7 @@ cdef Tensor product(int dtype, Stack a, Stack b, int vector):
         shape[ndim] = b.cols
         ndim += 1
     y = new_tensor(dtype, ndim, shape)
-    multiply_into(y, a, b, None, False)
+    multiply_into(y, a, b, None, False, w)
     return y
 
 
@@ -246,7 +287,7 @@ cdef Tensor multiply(Tensor x, Tensor w, const char* label):
     if a.ndim and b.ndim and broadcast(&a, &b, shape) < 0:
         raise ValueError(f"{label.decode()}: the leading dimensions of shapes {shape_text(x)} and "
                          f"{shape_text(w)} cannot be broadcast")
-    y = product(x.dtype_, a, b, lacks)
+    y = product(x.dtype_, a, b, lacks, w)
     if needs_graph(x) or needs_graph(w):
         node = new_node(matmul_backward, label)
         node.input0, node.input1 = edge(x), edge(w)
@@ -267,7 +308,8 @@ cdef int matmul_backward(Node node, Tensor dy) except -1:
     dy = with_unit_step(dy)
     if node.input0 is not None:
         w = saved1(node)
-        dx = product(dy.dtype_, stack(dy, lacks), transposed(stack(w, lacks & 2)), lacks & 1)
+        dx = product(dy.dtype_, stack(dy, lacks), transposed(stack(w, lacks & 2)), lacks & 1,
+                     None)
         if stacked:
             dx = sum_to_shape(dx, node.saved0.ndim_, node.saved0.shape_)
         give(node.input0, dx)
@@ -276,7 +318,8 @@ cdef int matmul_backward(Node node, Tensor dy) except -1:
         if stacked and node.saved1.ndim_ <= 2:
             dw = folded_gradient(x, dy, lacks)
         else:
-            dw = product(dy.dtype_, transposed(stack(x, lacks & 1)), stack(dy, lacks), lacks & 2)
+            dw = product(dy.dtype_, transposed(stack(x, lacks & 1)), stack(dy, lacks), lacks & 2,
+                         None)
         if stacked:
             dw = sum_to_shape(dw, node.saved1.ndim_, node.saved1.shape_)
         give(node.input1, dw)
@@ -288,7 +331,7 @@ cdef Tensor folded_gradient(Tensor x, Tensor dy, int lacks):
     cdef Stack a, d
     x = all_rows(x, 0, &a)
     dy = all_rows(dy, lacks, &d)
-    return product(dy.dtype_, transposed(a), d, lacks & 2)
+    return product(dy.dtype_, transposed(a), d, lacks & 2, None)
 
 
 cdef object matmul_operator(object x, object w):
@@ -366,7 +409,7 @@ cdef Tensor linear_forward(Tensor x, Tensor w, Tensor bias, bint relu):
     if bias is not None:
         bias = contiguous(bias)
     y = new_tensor(x.dtype_, x.ndim_, shape)
-    multiply_into(y, a, transposed(stack(w, 0)), bias, relu)
+    multiply_into(y, a, transposed(stack(w, 0)), bias, relu, w)
     return y
 
 
@@ -446,11 +489,11 @@ cdef int linear_backward(Node node, Tensor dy) except -1:
             shape[d] = dy.shape_[d]
         shape[dy.ndim_ - 1] = w.shape_[1]
         dx = new_tensor(dy.dtype_, dy.ndim_, shape)
-        multiply_into(dx, s, stack(w, 0), None, False)
+        multiply_into(dx, s, stack(w, 0), None, False, None)
         give(node.input0, dx)
     if node.input1 is not None:
         _x = all_rows(saved0(node), vector, &a)
-        give(node.input1, product(dy.dtype_, transposed(s), a, 0))
+        give(node.input1, product(dy.dtype_, transposed(s), a, 0, None))
     if node.input2 is not None:
         give(node.input2, sum_columns(dy))
     return 0
