@@ -9,7 +9,7 @@ K long, K is cut and the parts are summed. Threads share out chunks of C. Everyt
 chosen from the shape alone.
 """
 
-from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, sum_parts
+from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, reads_columns, sum_parts
 from fastnn._kernels.panels cimport (
     Panels, cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
@@ -25,7 +25,7 @@ cdef enum:
     DIRECT_K_BYTES = 1536
     B_BLOCK_BYTES = 768 << 10    # a block of K of some panels of B stays in the second-level cache
     CHUNK_TILES = 16             # most row tiles of a chunk
-    ITEM_NS = 8000               # least work worth an item of its own
+    ITEM_NS = 4000               # least work worth an item of its own
     ITEMS = 8                    # enough to share out; more only if they stay this large:
     LARGE_ITEM_NS = 1000000      # large chunks read A and B less often
     COPY_ROWS = 16               # of A transposed that stay in the first-level cache
@@ -33,6 +33,11 @@ cdef enum:
 
     SPLIT_K = 512                # least k of a part of a long sum
     MOST_SPLITS = 16
+    # A vector times so large a matrix is cut along k, rather than along the columns, so that
+    # a thread reads whole rows: 1x1024 @ 1024x1024 on 2 cores of a Xeon 112 -> 40 us
+    LONG_BYTES = 1 << 20
+    COLUMN_ROWS = 64             # least of a part
+    COLUMN_SPLITS = 8
 
 cdef enum Path:
     DIRECT = 0
@@ -414,6 +419,9 @@ cdef void gemm_pack_image(const Gemm* g, char* image, int threads) noexcept nogi
 
 cdef long splits_of(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
     """Into how many parts K is cut; 0: it is not."""
+    if (g.batches == 1 and g.K >= 2 * COLUMN_ROWS and reads_columns(g, table)
+            and g.M * g.N * g.K * itemsize(g.dtype) >= LONG_BYTES):
+        return min(g.K // COLUMN_ROWS, <long>COLUMN_SPLITS)
     if (g.batches > 1 or g.K < 4 * SPLIT_K or g.K < 8 * max(g.M, g.N) or g.M * g.N > 4096
             or estimate(g, table) < 4 * ITEM_NS):
         return 0

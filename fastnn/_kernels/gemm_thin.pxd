@@ -6,6 +6,9 @@ from fastnn._kernels.runtime cimport fastnn_kernels
 # is this a problem for gemm_thin()?
 cdef bint is_thin(const Gemm* g, const fastnn_kernels* table) noexcept nogil
 
+# one that goes along the columns of B, for a vector?
+cdef bint reads_columns(const Gemm* g, const fastnn_kernels* table) noexcept nogil
+
 # team: share out among `threads`, as gemm() does; else run on the calling thread.
 # Returns True for the path along columns, False for dot products.
 cdef bint gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,

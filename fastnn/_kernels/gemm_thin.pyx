@@ -58,6 +58,10 @@ cdef bint is_thin(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
     return kind_of(g, table) != NONE
 
 
+cdef bint reads_columns(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    return kind_of(g, table) == COLUMNS
+
+
 cdef void describe(const Gemm* g, gemm_thin_args* t) noexcept nogil:
     t.k, t.accumulate, t.relu, t.bias, t.c = g.K, g.accumulate, g.relu, g.bias, g.c
     if turned_round(g):

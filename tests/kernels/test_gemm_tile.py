@@ -102,6 +102,8 @@ PATHS = [
     (6, 10, 50009, True, False, "split"),
     (3, 4, 70007, False, True, "split"),
     (9, 1, 60011, False, False, "split"),
+    (1, 1030, 601, False, False, "split"),
+    (700, 1, 501, True, False, "split"),
 ]
 
 
@@ -136,7 +138,8 @@ def test_every_path_equals_the_reference(level, dtype, M, N, K, a_transposed, b_
         (300, 500, 800, False, False, "packed"),
         (290, 510, 800, True, True, "packed"),
         (8, 1500, 1100, False, True, "dot"),
-        (1, 2100, 1100, False, False, "columns"),
+        (1, 9000, 100, False, False, "columns"),
+        (1, 2100, 1100, False, False, "split"),
         (20, 30, 40003, True, False, "split"),
     ],
 )
