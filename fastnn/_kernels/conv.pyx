@@ -17,12 +17,15 @@ from fastnn._kernels.conv_gather cimport (
     GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
     usable_in_place,
 )
+from fastnn._kernels.conv_planar cimport (
+    pack_planar, planar_item, plan_planar, should_run_planar,
+)
 from fastnn._kernels.conv_shape cimport is_depthwise
 from fastnn._kernels.panels cimport (
     cut_panels, one_panel, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
+    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, parallel_for, team_size,
 )
 
 
@@ -32,7 +35,11 @@ cdef size_t plan_correlation(Correlation* c, bint dense) noexcept nogil:
     """dense: are the pixels of y adjacent?"""
     cdef const ConvShape* s = &c.s
     cdef long wanted = items_wanted(s)
-    c.fold, c.blocks = False, 1
+    c.fold, c.blocks, c.images, c.parts, c.groups = False, 1, 1, 1, s.N
+    c.planar = should_run_planar(c)
+    if c.planar:
+        c.in_place = c.spread = False
+        return plan_planar(c, ceil_div(wanted, max(s.N * s.G, <long>1)))
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
     c.spread = dense and should_spread(c)
     set_bands(c, ceil_div(wanted, max(s.N * s.G, <long>1)), s.N, GROUP_BYTES)
@@ -118,8 +125,12 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
 
 
 cdef void correlate(Correlation* c) noexcept nogil:
-    parallel_for(depthwise_item if is_depthwise(&c.s) else correlate_item, c,
-                 c.groups * c.s.G * c.bands * c.parts, c.threads)
+    cdef item_task task = correlate_item
+    if c.planar:
+        task = planar_item
+    elif is_depthwise(&c.s):
+        task = depthwise_item
+    parallel_for(task, c, c.groups * c.s.G * c.bands * c.parts, c.threads)
 
 
 # --- packing weights ------------------------------------------------------------
@@ -161,8 +172,15 @@ cdef void pack_panel(void* context, long item_index, int thread) noexcept nogil:
 
 
 cdef void pack(Packing* p, Correlation* c, char* packed) noexcept nogil:
+    cdef long g, o, item = itemsize(c.s.dtype)
     p.c = c
     p.packed = packed
+    if c.planar:
+        for g in range(c.s.G):
+            for o in range(c.s.O):
+                pack_planar(c, p.w + (g * p.group + o * p.column) * item, g, o, p.k, p.tap_h,
+                            p.tap_w, packed)
+        return
     parallel_for(pack_panel, p, c.s.G * c.panels.count,
                  1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1))
 
@@ -182,7 +200,7 @@ cdef void conv_image_key(const Correlation* c, const Py_ssize_t* w_strides,
     cdef const ConvShape* s = &c.s
     cdef int d
     key[1], key[2], key[3], key[4] = <long>c.K, s.G, s.O, s.C
-    key[5], key[6], key[7] = s.KH, s.KW, c.panels.width
+    key[5], key[6], key[7] = s.KH, s.KW, 0 if c.planar else c.panels.width
     for d in range(4):
         key[8 + d] = w_strides[d]
 

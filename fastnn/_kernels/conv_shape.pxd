@@ -21,6 +21,7 @@ cdef struct Correlation:
     const char* bias
     char* y                       # channels unit stride
     long y_n, y_h, y_w
+    bint planar                   # few output channels: conv_planar.pyx
     bint fold                     # the KH rows of a kernel are gathered as channels of one
     bint spread                   # rows are gathered KW times, shifted: all pixels are adjacent
     bint in_place                 # x serves as it lies: nothing to pad, channels last
@@ -44,6 +45,7 @@ cdef struct Correlation:
     const char* dy
     long dy_n, dy_c, dy_w         # strides; from row to row it is OW * dy_w
     char* dw                      # partial sums [sums][G][weight_rows + 1][O], the bias last
+    bint turned                   # few output channels: dw [..][O][weight_rows], by tiles of O rows
     long weight_rows              # KH * KW * C, or 0 where only the bias is wanted
     long sums, partial            # partial: elements of one partial sum
     long kernel_parts             # 1, or KH where the kernel rows are items of their own

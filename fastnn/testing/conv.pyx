@@ -9,7 +9,7 @@ from fastnn.ops.conv cimport parse_shape
 
 cdef dict ways(const Correlation* c):
     return {
-        "depthwise": is_depthwise(&c.s), "fold": c.fold, "spread": c.spread,
+        "depthwise": is_depthwise(&c.s), "planar": c.planar, "fold": c.fold, "spread": c.spread,
         "in_place": c.in_place, "blocks": c.blocks, "bands": c.bands, "images": c.images,
         "groups": c.groups, "parts": c.parts,
     }
@@ -27,5 +27,5 @@ def plans(Tensor x, Tensor w, Tensor y, stride=1, padding=0, dilation=1, groups=
     return {
         "forward": ways(&forward), "data": ways(&data),
         "weight": {**ways(&weight), "sums": weight.sums, "kernel_parts": weight.kernel_parts,
-                   "copy_dy": weight.copy_dy},
+                   "copy_dy": weight.copy_dy, "turned": weight.turned},
     }

@@ -113,6 +113,12 @@ CASES = [
     ((2, 129, 4, 5), (128, 129, 2, 3), {"dilation": 2, "padding": (1, 2), "stride": (1, 2)}),
     ((1, 256, 3, 3), (256, 128, 3, 3), {"padding": 2, "groups": 2}),
     ((3, 128, 4, 6), (130, 128, 1, 1), {}),
+    # few output channels
+    ((2, 40, 9, 37), (5, 40, 3, 3), {"padding": 1}),
+    ((2, 12, 11, 20), (6, 6, 3, 5), {"groups": 2, "dilation": (1, 2), "stride": (2, 1)}),
+    ((3, 6, 14, 14), (17, 6, 5, 5), {}),
+    ((2, 1, 9, 70), (1, 1, 5, 5), {"padding": 2}),
+    ((2, 30, 6, 9), (2, 30, 1, 1), {}),
 ]
 
 # the ways that a case of CASES goes, of which pass: each is gone by some case
@@ -124,7 +130,11 @@ WAYS = [
     ("forward", {"depthwise": True}),
     ("data", {"spread": True, "in_place": False}),
     ("data", {"depthwise": True}),
-    ("weight", {"fold": True}),
+    ("forward", {"planar": True}),
+    ("data", {"planar": True}),
+    ("weight", {"fold": True, "turned": False}),
+    ("weight", {"fold": True, "turned": True}),
+    ("weight", {"fold": False, "turned": True}),
     ("weight", {"spread": True, "blocks": 10}),
     ("weight", {"spread": True, "in_place": True}),
     ("weight", {"depthwise": True}),
@@ -206,7 +216,13 @@ def test_widths_around_the_ends_of_tiles(width):
     check((1, 5, 2, width), (33, 5, 1, 1))
 
 
-@pytest.mark.parametrize("x_shape, w_shape, how", LARGE, ids=str)
+FEW = [
+    ((20, 96, 16, 16), (5, 96, 3, 3), {"padding": 1}),
+    ((20, 6, 14, 14), (70, 6, 5, 5), {}),
+]
+
+
+@pytest.mark.parametrize("x_shape, w_shape, how", LARGE + FEW, ids=str)
 def test_threads_do_not_change_a_bit(x_shape, w_shape, how):
     x, w, bias, dy = problem(x_shape, w_shape, np.float32, **how)
     results = []
