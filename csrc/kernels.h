@@ -75,6 +75,20 @@ typedef void (*reduce_fn)(const void *x, long rows, long row_step, long n, const
 typedef void (*arg_fn)(const void *x, long rows, long row_step, long n, int64_t *index,
                        void *value);
 
+/* softmax.h: rows of n numbers, one after the other without gaps; or columns, side by side,
+ * whose numbers lie `step` apart. y and dy of logsumexp have one number for each. */
+enum {
+    SOFTMAX, LOG_SOFTMAX, LOGSUMEXP,
+    SOFTMAX_BACKWARD, LOG_SOFTMAX_BACKWARD, LOGSUMEXP_BACKWARD, SOFTMAX_KINDS
+};
+typedef struct {
+    long count, n; /* count: of rows or columns */
+    long step;
+    const void *x, *y, *dy;
+    void *out;     /* y or dx */
+} softmax_args;
+typedef void (*softmax_fn)(const softmax_args *);
+
 /* softmax.h: the cross entropy of rows of n class scores, and its gradient */
 typedef struct {
     long rows, n;
@@ -89,6 +103,18 @@ typedef struct {
     void *dx;              /* [rows, n], or NULL: no gradient */
 } cross_entropy_args;
 
+/* norm.h: of each channel, a column or a row of x, one number in every array */
+enum { NORM_COLUMNS, NORM_LINES, NORM_WAYS };
+typedef void (*norm_stats_fn)(const void *x, long rows, long step, long n, void *mean, void *slip,
+                              void *m2);
+typedef void (*norm_apply_fn)(const void *x, const void *mean, const void *scale,
+                              const void *shift, void *y, long rows, long step, long n);
+typedef void (*norm_sums_fn)(const void *dy, const void *x, const void *mean, long rows, long step,
+                             long n, void *sum, void *dot);
+typedef void (*norm_back_fn)(const void *dy, const void *x, const void *mean, const void *scale,
+                             const void *offset, const void *slope, void *dx, long rows, long step,
+                             long n);
+
 /* loss.h */
 enum { LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS };
 
@@ -101,6 +127,12 @@ enum { POINTWISE_LIST(POINTWISE_ENUM) PW_COUNT };
 typedef struct {
     uint64_t seed, call;
 } random_stream;
+
+typedef struct {
+    uint32_t threshold;  /* over 2^32: the probability to be dropped */
+    double scale, shift; /* of what is kept */
+    double dropped;      /* what takes the place of the rest */
+} dropout_rule;
 
 /* optim.h: the constants of one optimiser step, the same for every number */
 typedef struct {
@@ -184,14 +216,9 @@ typedef struct {
     void (*conv_add)(const void *x, void *y, long n);
     void (*conv_column_sum)(const void *x, long x_row, void *y, long rows, long n);
 
-    /* softmax.h: contiguous rows of n; y and dy of logsumexp have one number a row */
-    void (*softmax)(const void *x, long rows, long n, void *y);
-    void (*log_softmax)(const void *x, long rows, long n, void *y);
-    void (*logsumexp)(const void *x, long rows, long n, void *y);
-    void (*softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
-    void (*log_softmax_backward)(const void *dy, const void *y, long rows, long n, void *dx);
-    void (*logsumexp_backward)(const void *dy, const void *y, const void *x, long rows, long n,
-                               void *dx);
+    /* softmax.h */
+    softmax_fn softmax_rows[SOFTMAX_KINDS];
+    softmax_fn softmax_columns[SOFTMAX_KINDS];
     void (*cross_entropy)(const cross_entropy_args *);
 
     /* loss.h: of n numbers x against targets t, with a constant p of the loss:
@@ -200,24 +227,21 @@ typedef struct {
     void (*loss_each[LOSS_KINDS])(const void *x, const void *t, long n, double p, void *y);
     void (*loss_backward[LOSS_KINDS])(const void *x, const void *t, long n, double p,
                                       const void *dy, long dy_step, double scale, void *dx);
-    /* norm.h: columns of x [rows, n] */
-    void (*norm_stats)(const void *x, long rows, long n, void *mean, void *m2);
+    /* norm.h: x[i * step + j], i < rows, j < n, whose channels are columns or rows */
+    norm_stats_fn norm_stats[NORM_WAYS];
+    norm_apply_fn norm_apply[NORM_WAYS];
+    norm_sums_fn norm_sums[NORM_WAYS];
+    norm_back_fn norm_back[NORM_WAYS];
     void (*norm_merge)(const void *parts, long stride, long offset, long rows, long chunk, long n,
                        double *mean, double *var);
     void (*norm_total)(const void *parts, long chunks, long stride, long n, double *total);
-    void (*norm_apply)(const void *x, const void *mean, const void *scale, const void *shift,
-                       void *y, long rows, long n);
-    void (*norm_sums)(const void *dy, const void *x, const void *mean, long rows, long n, void *sum,
-                      void *dot);
-    void (*norm_back)(const void *dy, const void *x, const void *mean, const void *scale,
-                      const void *offset, const void *slope, void *dx, long rows, long n);
-    /* its rows; weight and bias may be NULL */
+    /* norm_rows.h: each row of x [rows, n] for itself; weight and bias may be NULL */
     void (*norm_rows)(const void *x, const void *weight, const void *bias, double eps, void *y,
-                      void *mean, void *rstd, long rows, long n);
-    void (*norm_rows_back)(const void *dy, const void *x, const void *mean, const void *rstd,
-                           const void *weight, void *dx, long rows, long n);
-    void (*norm_rows_sums)(const void *dy, const void *x, const void *mean, const void *rstd,
-                           long rows, long n, void *sum, void *dot);
+                      void *mean, void *slip, void *rstd, long rows, long n);
+    void (*norm_rows_back)(const void *dy, const void *x, const void *mean, const void *slip,
+                           const void *rstd, const void *weight, void *dx, long rows, long n);
+    void (*norm_rows_sums)(const void *dy, const void *x, const void *mean, const void *slip,
+                           const void *rstd, long rows, long n, void *sum, void *dot);
 
     /* pool.h: row oh of y from the rows at x; of dx, the rows of window oh or the row h */
     void (*pool_max)(const pool_args *, const void *x, long oh, void *y, void *taps);
@@ -239,8 +263,10 @@ typedef struct {
                           void *y);
     /* whether all p are from 0 to 1 */
     int (*random_bernoulli)(const random_stream *s, long first, long n, const void *p, void *y);
-    void (*random_dropout)(const random_stream *s, long first, long n, uint32_t threshold,
-                           double scale, const void *x, void *y);
+    void (*random_dropout)(const random_stream *s, long first, long n, const dropout_rule *rule,
+                           const void *x, void *y);
+    void (*random_rrelu)(const random_stream *s, long first, long n, double low, double high,
+                         const void *x, const void *a, void *y);
     void (*random_integers)(const random_stream *s, long first, long n, int64_t low,
                             uint64_t range, int64_t *y);
     /* peak.h: 24 * vl operations a round; a copy of n numbers, a multiple of 4 * vl */

@@ -17,10 +17,12 @@
 #include "kernels/random.h"
 #include "kernels/peak.h"
 #include "kernels/softmax.h"
+#include "kernels/softmax_columns.h"
 #include "kernels/loss.h"
 #include "kernels/pool.h"
 #include "kernels/rnn.h"
 #include "kernels/norm.h"
+#include "kernels/norm_rows.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -39,8 +41,10 @@ const fastnn_kernels TABLE = {
     OPTIM_ROWS
     RANDOM_ROWS
     SOFTMAX_ROWS
+    SOFTMAX_COLUMNS_ROWS
     LOSS_ROWS
     POOL_ROWS
     RNN_ROWS
     NORM_ROWS
+    NORM_ROWS_ROWS
 };

@@ -55,6 +55,9 @@ INLINE vec pw_load(const real *x, long step, long i, long left)
 /* x where the condition fails, including for NaN in the comparison */
 INLINE vec v_where_positive(vec x, vec yes, vec no) { return v_select(v_lt(v_zero(), x), yes, no); }
 
+/* |x| <= limit; false for NaN */
+INLINE mask v_within(vec x, vec limit) { return v_le(v_abs(x), limit); }
+
 INLINE vec v_sign(vec x)
 {
     vec s = v_select(v_lt(x, v_zero()), v_set1(-1), v_zero());
@@ -108,7 +111,9 @@ UNARY(reciprocal, ONE / a)
 UNARY(erf, v_erf(a))
 UNARY(relu, v_max(v_zero(), a))
 UNARY(leaky_relu, v_where_positive(a, a, p0 * a))
-UNARY(elu, v_where_positive(a, a, p0 * v_expm1(a)))
+/* p0 = slope at 0 from below, p1 = slope above */
+UNARY(elu, v_where_positive(a, p1 * a, p0 * v_expm1(a)))
+UNARY(celu, v_where_positive(a, a, p0 * v_expm1(a / p0)))
 UNARY(sigmoid, v_sigmoid(a))
 UNARY(tanh, v_tanh(a))
 UNARY(gelu, a * v_normal_cdf(a))
@@ -118,6 +123,15 @@ UNARY(mish, a * v_tanh(v_softplus(a)))
 /* p0 = beta, p1 = threshold */
 UNARY(softplus, v_select(v_lt(p1, p0 * a), a, v_softplus(p0 * a) / p0))
 UNARY(clamp, v_min(p1, v_max(p0, a)))
+UNARY(hardsigmoid, v_clamp(a + v_set1(3), 0, 6) / v_set1(6))
+UNARY(hardswish, a * v_clamp(a + v_set1(3), 0, 6) / v_set1(6))
+UNARY(hardshrink, v_select(v_within(a, p0), v_zero(), a))
+UNARY(softshrink, v_select(v_within(a, p0), v_zero(), a - v_copy_sign(p0, a)))
+UNARY(tanhshrink, a - v_tanh(a))
+UNARY(softsign, a / (ONE + v_abs(a)))
+UNARY(logsigmoid, -v_softplus(-a))
+/* p0 = threshold, p1 = value */
+UNARY(threshold, v_select(v_le(a, p0), p1, a))
 
 BINARY(add, a + b)
 BINARY(sub, a - b)
@@ -127,6 +141,7 @@ BINARY(pow, v_pow(a, b))
 BINARY(maximum, v_select(v_isnan(a), a, v_max(a, b)))
 BINARY(minimum, v_select(v_isnan(a), a, v_min(a, b)))
 BINARY(prelu, v_where_positive(a, a, b * a))
+BINARY(glu, a * v_sigmoid(b))
 
 COMPARE_OP(lt, v_lt(a, b))
 COMPARE_OP(le, v_le(a, b))
@@ -143,7 +158,8 @@ BINARY(reciprocal_backward, -a * b * b)         /* b = y */
 BINARY(erf_backward, a * v_exp(-b * b) * v_set1((real)1.12837916709551257390)) /* b = x */
 BINARY(relu_backward, v_where_positive(b, a, v_zero()))   /* b = y */
 BINARY(leaky_relu_backward, v_where_positive(b, a, p0 * a))         /* b = x */
-BINARY(elu_backward, v_where_positive(b, a, a * p0 * v_exp(b)))     /* b = x */
+BINARY(elu_backward, v_where_positive(b, a * p1, a * p0 * v_exp(b))) /* b = x */
+BINARY(celu_backward, v_where_positive(b, a, a * v_exp(b / p0)))    /* b = x */
 BINARY(sigmoid_backward, a * b * (ONE - b))      /* b = y */
 BINARY(tanh_backward, a * v_fnma(b, b, ONE))     /* b = y */
 BINARY(gelu_backward, a * v_fma(b, v_normal_pdf(b), v_normal_cdf(b)))       /* b = x */
@@ -167,6 +183,20 @@ INLINE vec v_mish_slope(vec x)
 BINARY(mish_backward, a * v_mish_slope(b))       /* b = x */
 BINARY(softplus_backward, v_select(v_lt(p1, p0 * b), a, a * v_sigmoid(p0 * b)))     /* b = x */
 BINARY(clamp_backward, v_select(m_and(v_le(p0, b), v_le(b, p1)), a, v_zero()))      /* b = x */
+/* unlike clamp's, 0 at the bounds */
+BINARY(hardtanh_backward, v_select(m_and(v_lt(p0, b), v_lt(b, p1)), a, v_zero()))   /* b = x */
+BINARY(hardsigmoid_backward, v_select(v_lt(v_abs(b), v_set1(3)), a / v_set1(6), v_zero()))
+INLINE vec v_hardswish_slope(vec x)
+{
+    vec slope = v_select(v_lt(x, v_set1(3)), v_fma(x, v_set1((real)(1.0 / 3)), HALF), ONE);
+    return v_select(v_le(x, v_set1(-3)), v_zero(), slope);
+}
+BINARY(hardswish_backward, a * v_hardswish_slope(b))                /* b = x */
+BINARY(shrink_backward, v_select(v_within(b, p0), v_zero(), a))     /* b = x */
+BINARY(tanhshrink_backward, a * v_tanh(b) * v_tanh(b))              /* b = x */
+BINARY(softsign_backward, a / ((ONE + v_abs(b)) * (ONE + v_abs(b)))) /* b = x */
+BINARY(logsigmoid_backward, a * v_sigmoid(-b))                      /* b = x */
+BINARY(threshold_backward, v_select(v_le(b, p0), v_zero(), a))      /* b = x */
 BINARY(expm1_backward, v_fma(a, b, a))           /* b = y */
 BINARY(log1p_backward, a / (ONE + b))            /* b = x */
 BINARY(prelu_backward_weight, v_where_positive(b, v_zero(), a * b)) /* b = x */
@@ -180,6 +210,8 @@ TERNARY(pow_backward_exponent, v_select(v_eq(b, v_zero()), v_zero(), a * c * v_l
 TERNARY(maximum_backward, v_select(v_lt(c, b), a, v_select(v_eq(b, c), HALF * a, v_zero())))
 TERNARY(minimum_backward, v_select(v_lt(b, c), a, v_select(v_eq(b, c), HALF * a, v_zero())))
 TERNARY(prelu_backward, v_where_positive(b, a, c * a))    /* b = x, c = weight */
+/* b, c = the two halves; with respect to c, the gate; the other half's gradient is glu(a, c) */
+TERNARY(glu_backward_gate, a * b * v_sigmoid(c) * v_sigmoid(-c))
 
 /* y = c ? a : b, with bytes for c */
 static void pw_where(const void *a_, long sa, const void *b_, long sb, const void *c_, long sc,

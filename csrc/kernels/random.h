@@ -129,11 +129,13 @@ static int random_bernoulli(const random_stream *s, long first, long n, const vo
     return v_sum(inside) == VL;
 }
 
-/* y[i] = x[i] * scale, or 0 with probability threshold / 2^32 */
-static void random_dropout(const random_stream *s, long first, long n, uint32_t threshold,
-                           double scale_, const void *x_, void *y_)
+/* y[i] = x[i] * scale + shift, or `dropped` with probability threshold / 2^32 */
+static void random_dropout(const random_stream *s, long first, long n, const dropout_rule *rule,
+                           const void *x_, void *y_)
 {
-    const real scale = (real)scale_, *x = x_;
+    const uint32_t threshold = rule->threshold;
+    const real scale = (real)rule->scale, shift = (real)rule->shift;
+    const real dropped = (real)rule->dropped, *x = x_;
     random_words word;
     real *y = y_;
     for (long i = 0; i < n; i += 4 * LANES) {
@@ -141,8 +143,29 @@ static void random_dropout(const random_stream *s, long first, long n, uint32_t 
         for (int w = 0; w < 4; w++) {
             long at = i + w * LANES, count = at_most(n - at, LANES);
             for (long l = 0; l < count; l++) {
-                real kept = x[at + l] * scale;
-                y[at + l] = word[w][l] >= threshold ? kept : 0;
+                real kept = x[at + l] * scale + shift;
+                y[at + l] = word[w][l] >= threshold ? kept : dropped;
+            }
+        }
+    }
+}
+
+/* y[i] = a[i] where x[i] > 0, elsewhere a[i] times a slope in [low, high) */
+static void random_rrelu(const random_stream *s, long first, long n, double low, double high,
+                         const void *x_, const void *a_, void *y_)
+{
+    const real *x = x_, *a = a_;
+    random_words word;
+    real u[LANES], *y = y_;
+    for (long i = 0; i < n; i += REAL_SLOTS * LANES) {
+        philox(s, (uint64_t)(first + i) / REAL_SLOTS, word);
+        for (int j = 0; j < REAL_SLOTS; j++) {
+            uniform_slot(word, j, u);
+            for (long l = 0, at = i + j * LANES; l < LANES && at < n; l += VL, at += VL) {
+                vec slope = v_fma(v_load(u + l), v_set1((real)(high - low)), v_set1((real)low));
+                vec v = v_load_n(a + at, n - at);
+                v = v_select(v_le(v_load_n(x + at, n - at), v_zero()), v * slope, v);
+                v_store_n(y + at, v, n - at);
             }
         }
     }
@@ -171,4 +194,5 @@ static void random_integers(const random_stream *s, long first, long n, int64_t 
     .random_normal = random_normal,       \
     .random_bernoulli = random_bernoulli, \
     .random_dropout = random_dropout,     \
+    .random_rrelu = random_rrelu,         \
     .random_integers = random_integers,

@@ -1,4 +1,5 @@
-/* Softmax, its logarithm, and cross entropy, over contiguous rows of n numbers.
+/* Softmax, its logarithm, and cross entropy, over contiguous rows of n numbers; columns are
+ * in softmax_columns.h.
  *
  *   softmax          y_j = exp(x_j - m) / s,  m = max_j x_j,  s = sum_j exp(x_j - m)
  *   log_softmax      y_j = (x_j - m) - log s
@@ -53,22 +54,24 @@ INLINE real softmax_sum(const int keep, const real *x, long n, real shift, real 
     return total;
 }
 
-static void softmax_rows(const void *x_, long rows, long n, void *y_)
+static void softmax_rows(const softmax_args *t)
 {
-    const real *x = x_;
-    real *y = y_;
-    for (long i = 0; i < rows; i++, x += n, y += n) {
+    const long n = t->n;
+    const real *x = t->x;
+    real *y = t->out;
+    for (long i = 0; i < t->count; i++, x += n, y += n) {
         real sum = softmax_sum(1, x, n, softmax_max(x, n), y);
         vec scale = v_set1(1 / sum);
         for (long j = 0; j < n; j += VL) v_store_n(y + j, v_load_n(y + j, n - j) * scale, n - j);
     }
 }
 
-static void log_softmax_rows(const void *x_, long rows, long n, void *y_)
+static void log_softmax_rows(const softmax_args *t)
 {
-    const real *x = x_;
-    real *y = y_;
-    for (long i = 0; i < rows; i++, x += n, y += n) {
+    const long n = t->n;
+    const real *x = t->x;
+    real *y = t->out;
+    for (long i = 0; i < t->count; i++, x += n, y += n) {
         real max = softmax_max(x, n), sum = softmax_sum(0, x, n, max, 0);
         vec m = v_set1(max), log_sum = v_set1(REAL_FN(log)(sum));
         for (long j = 0; j < n; j += VL)
@@ -77,11 +80,12 @@ static void log_softmax_rows(const void *x_, long rows, long n, void *y_)
 }
 
 /* rows of nothing but -inf give -inf, rows with inf give inf */
-static void logsumexp_rows(const void *x_, long rows, long n, void *y_)
+static void logsumexp_rows(const softmax_args *t)
 {
-    const real *x = x_;
-    real *y = y_;
-    for (long i = 0; i < rows; i++, x += n) {
+    const long n = t->n;
+    const real *x = t->x;
+    real *y = t->out;
+    for (long i = 0; i < t->count; i++, x += n) {
         real max = softmax_max(x, n);
         if (REAL_FN(fabs)(max) == (real)INFINITY) max = 0;
         y[i] = max + REAL_FN(log)(softmax_sum(0, x, n, max, 0));
@@ -109,11 +113,12 @@ INLINE real softmax_dot(const real *a, const real *b, long n)
 }
 
 /* dx = y (dy - sum_j dy_j y_j) */
-static void softmax_backward_rows(const void *dy_, const void *y_, long rows, long n, void *dx_)
+static void softmax_backward_rows(const softmax_args *t)
 {
-    const real *dy = dy_, *y = y_;
-    real *dx = dx_;
-    for (long i = 0; i < rows; i++, dy += n, y += n, dx += n) {
+    const long n = t->n;
+    const real *dy = t->dy, *y = t->y;
+    real *dx = t->out;
+    for (long i = 0; i < t->count; i++, dy += n, y += n, dx += n) {
         vec dot = v_set1(softmax_dot(dy, y, n));
         for (long j = 0; j < n; j += VL)
             v_store_n(dx + j, v_load_n(y + j, n - j) * (v_load_n(dy + j, n - j) - dot), n - j);
@@ -121,11 +126,12 @@ static void softmax_backward_rows(const void *dy_, const void *y_, long rows, lo
 }
 
 /* dx = dy - exp(y) sum_j dy_j */
-static void log_softmax_backward_rows(const void *dy_, const void *y_, long rows, long n, void *dx_)
+static void log_softmax_backward_rows(const softmax_args *t)
 {
-    const real *dy = dy_, *y = y_;
-    real *dx = dx_;
-    for (long i = 0; i < rows; i++, dy += n, y += n, dx += n) {
+    const long n = t->n;
+    const real *dy = t->dy, *y = t->y;
+    real *dx = t->out;
+    for (long i = 0; i < t->count; i++, dy += n, y += n, dx += n) {
         vec sum = v_set1(softmax_dot(dy, 0, n));
         for (long j = 0; j < n; j += VL) {
             vec p = softmax_exp(v_load_n(y + j, n - j));
@@ -135,12 +141,12 @@ static void log_softmax_backward_rows(const void *dy_, const void *y_, long rows
 }
 
 /* dx = dy exp(x - y), one dy and one y for each row */
-static void logsumexp_backward_rows(const void *dy_, const void *y_, const void *x_, long rows,
-                                    long n, void *dx_)
+static void logsumexp_backward_rows(const softmax_args *t)
 {
-    const real *dy = dy_, *y = y_, *x = x_;
-    real *dx = dx_;
-    for (long i = 0; i < rows; i++, x += n, dx += n) {
+    const long n = t->n;
+    const real *dy = t->dy, *y = t->y, *x = t->x;
+    real *dx = t->out;
+    for (long i = 0; i < t->count; i++, x += n, dx += n) {
         vec slope = v_set1(dy[i]), shift = v_set1(y[i]);
         for (long j = 0; j < n; j += VL)
             v_store_n(dx + j, slope * softmax_exp(v_load_n(x + j, n - j) - shift), n - j);
@@ -191,11 +197,7 @@ static void cross_entropy_rows(const cross_entropy_args *t)
     }
 }
 
-#define SOFTMAX_ROWS                                   \
-    .softmax = softmax_rows,                           \
-    .log_softmax = log_softmax_rows,                   \
-    .logsumexp = logsumexp_rows,                       \
-    .softmax_backward = softmax_backward_rows,         \
-    .log_softmax_backward = log_softmax_backward_rows, \
-    .logsumexp_backward = logsumexp_backward_rows,     \
+#define SOFTMAX_ROWS \
+    .softmax_rows = {softmax_rows, log_softmax_rows, logsumexp_rows, softmax_backward_rows, \
+                     log_softmax_backward_rows, logsumexp_backward_rows},                   \
     .cross_entropy = cross_entropy_rows,

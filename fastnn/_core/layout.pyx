@@ -1,7 +1,7 @@
 """Tensors over other memory or in another layout: views, copies, casts."""
 
 from fastnn._core.tensor cimport (
-    Tensor, copy_into, is_channels_last, is_contiguous, new_like, new_tensor,
+    Tensor, copy_into, is_channels_last, is_contiguous, is_dense, new_like, new_tensor,
 )
 
 
@@ -71,3 +71,29 @@ cdef Tensor cast(Tensor x, int dtype):
     y = new_like(x, dtype)
     copy_into(y, x)
     return y
+
+
+cdef Tensor laid_out_as(Tensor x, Tensor like):
+    cdef Tensor y
+    cdef int d
+    cdef bint same = is_dense(x) and is_dense(like)
+    for d in range(x.ndim_):
+        same = same and (x.shape_[d] == 1 or x.strides_[d] == like.strides_[d])
+    if same:
+        return x
+    y = new_like(like, x.dtype_)
+    copy_into(y, x)
+    return y
+
+
+cdef bint lies_innermost(Tensor x, int dim) noexcept:
+    cdef Py_ssize_t expected = 1
+    cdef int d, k
+    for k in range(x.ndim_):
+        # dim first, then the others from the last one on
+        d = dim if k == 0 else x.ndim_ - k - (x.ndim_ - k <= dim)
+        if x.shape_[d] != 1:
+            if x.strides_[d] != expected:
+                return x.size_ == 0
+            expected *= x.shape_[d]
+    return True

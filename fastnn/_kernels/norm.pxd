@@ -1,28 +1,49 @@
-# Batch norm of a matrix x (R, C), layer norm of its rows (R, D).
+# Normalisation of the channels of x: batch, group and instance norm.
 
-# what the sums of partial results take
-cdef long norm_parts_bytes(long rows, long width, int dtype) noexcept nogil
-cdef int norm_threads(long rows, long width, int dtype) noexcept nogil
+from fastnn._kernels.runtime cimport FLOAT32
 
-# mean and biased variance of the columns
-cdef void batch_statistics(int dtype, const char* x, long R, long C, char* parts,
-                           double* mean, double* var, int threads) noexcept nogil
-# the rows `mean`, `rstd`, `scale` = rstd * w, `shift` = b of constants (4, C); w, b may be NULL
-cdef void batch_constants(int dtype, long C, const double* mean, const double* var, double eps,
-                          const char* w, const char* b, char* constants) noexcept nogil
-# y = (x - mean) * scale + shift
-cdef void batch_forward(int dtype, const char* x, long R, long C, const char* constants, char* y,
-                        int threads) noexcept nogil
-# the gradients of w and b, and, with dx, that of x; `sums` holds 2 * C doubles and
-# `slopes` 2 * C numbers. training: the statistics are those of x itself
-cdef void batch_backward(int dtype, const char* dy, const char* x, long R, long C,
-                         const char* constants, bint training, char* parts, double* sums,
-                         char* slopes, char* dw, char* db, char* dx, int threads) noexcept nogil
+# What is normalised together is a set: a channel over all samples, or a group of
+# channels of one sample.
+cdef struct Channels:
+    int dtype
+    bint lines       # is x (N, C, S) in memory, else (N, S, C)
+    bint pooled      # over all samples; then groups = C
+    long N, S, C     # samples, positions, channels
+    long groups
 
-# w, b (D) may be NULL; mean, rstd (R)
-cdef void layer_forward(int dtype, const char* x, long R, long D, const char* w, const char* b,
-                        double eps, char* y, char* mean, char* rstd, int threads) noexcept nogil
-# dx may be NULL; so may dw and db, together; `sums` holds 2 * D doubles
-cdef void layer_backward(int dtype, const char* dy, const char* x, long R, long D, const char* w,
-                         const char* mean, const char* rstd, char* parts, double* sums,
-                         char* dx, char* dw, char* db, int threads) noexcept nogil
+# rows of the constants of a channel: y = (x - MEAN) * SCALE + SHIFT; SLIP is what MEAN lacks
+cdef enum:
+    MEAN, SLIP, RSTD, SCALE, SHIFT, CONSTANTS
+
+cdef long set_samples(const Channels* s) noexcept nogil      # with constants of their own
+cdef long set_size(const Channels* s) noexcept nogil         # numbers in a set
+cdef size_t channel_parts_bytes(const Channels* s) noexcept nogil     # partial results
+cdef int channel_threads(const Channels* s) noexcept nogil
+
+# mean and biased variance (N, C), of pooled channels the first row; each that of its set
+cdef void channel_statistics(const Channels* s, const char* x, char* parts, double* mean,
+                             double* var, int threads) noexcept nogil
+# constants (set_samples, CONSTANTS, C) of mean and var (set_samples, C); w, b (C) may be NULL
+cdef void channel_constants(const Channels* s, const double* mean, const double* var, double eps,
+                            const char* w, const char* b, char* constants,
+                            int threads) noexcept nogil
+cdef void channel_forward(const Channels* s, const char* x, const char* constants, char* y,
+                          int threads) noexcept nogil
+# the gradients of w and b, and, with dx, that of x; `sums` holds 2 * N * C doubles and
+# `slopes` 2 * set_samples * C numbers. training: the statistics are those of x itself
+cdef void channel_backward(const Channels* s, const char* dy, const char* x, const char* constants,
+                           bint training, char* parts, double* sums, char* slopes, char* dw,
+                           char* db, char* dx, int threads) noexcept nogil
+
+# --- for layer norm ---
+
+cdef long chunk_rows(long width) noexcept nogil       # rows that stay in the second-level cache
+
+cdef inline double number(int dtype, const char* x, long i) noexcept nogil:
+    return (<const float*>x)[i] if dtype == FLOAT32 else (<const double*>x)[i]
+
+cdef inline void put(int dtype, char* x, long i, double value) noexcept nogil:
+    if dtype == FLOAT32:
+        (<float*>x)[i] = <float>value
+    else:
+        (<double*>x)[i] = value

@@ -1,222 +1,338 @@
-"""Batch norm over the columns of x (R, C), layer norm over the rows of x (R, D).
+"""Normalisation of the channels of x, which are columns (N, S, C) or lines (N, C, S).
 
-An item is a chunk of rows whose extent the shape alone decides. Whatever is summed
-over rows, statistics and the gradients of weight and bias, is summed within each
-chunk, and the chunks' results, parts (chunks, 2, C), are merged in double in rising
-order, columns shared out among threads: the bits do not depend on their number.
-Called by ops/norm.pyx.
+An item is a chunk of positions, and of lines a block of them, of one sample; the shape
+alone decides its extent. Whatever is summed over positions is summed within each item,
+and the results, parts (N, chunks, 3, C), are merged in double in rising order, channels
+shared out among threads: the bits do not depend on their number. A set of channels that
+is normalised together then combines what its channels have. Called by ops/norm.pyx.
 """
 
 from libc.math cimport sqrt
+from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    FLOAT32, ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
+    NORM_COLUMNS, NORM_LINES, ceil_div, fastnn_kernels, item_task, itemsize, kernels, parallel_for,
+    team_size,
 )
 
 cdef enum:
-    CHUNK = 32768            # numbers in a chunk: it stays in the second-level cache
-    COLUMNS = 256            # merged at a time
+    CHUNK = 32768            # numbers in an item: it stays in the second-level cache
+    LINE = 8192              # of a line at most
+    COLUMNS = 256            # channels merged, or sets combined, at a time
+    PARTS = 3                # numbers that a chunk yields for each channel
 
 cdef struct Norm:
+    Channels s
     const fastnn_kernels* table
-    int dtype
+    int way                  # NORM_COLUMNS or NORM_LINES
     long size                # bytes of a number
-    long R, C, chunk
+    long step                # numbers from a row of x to the next
+    long chunk, chunks       # positions of an item; of a sample
+    long block, blocks       # channels of an item; of a sample
+    bint training
+    double eps
     const char* x
     const char* dy
     const char* w
     const char* b
-    const char* constants    # mean, rstd, scale, shift (4, C)
-    const char* slopes       # mean of dy, slope in x - mean (2, C)
+    char* constants
+    char* slopes             # offset, slope in x - mean (set_samples, 2, C)
     char* y
-    char* parts              # (chunks, 2, C)
-    double* first            # merged: means or sums (C)
-    double* second           # variances or dots (C)
-    double eps
-    char* mean               # of the rows
-    char* rstd
+    char* dw
+    char* db
+    char* parts
+    double* first            # means or sums (N, C)
+    double* second           # variances or dots (N, C)
 
 
 cdef long chunk_rows(long width) noexcept nogil:
     return min(max(CHUNK // max(width, <long>1), <long>4), <long>512)
 
 
-cdef long chunks_of(long rows, long width) noexcept nogil:
-    cdef long chunk = chunk_rows(width)
-    return ceil_div(rows, chunk)
+cdef long set_samples(const Channels* s) noexcept nogil:
+    return 1 if s.pooled else s.N
 
 
-cdef long norm_parts_bytes(long rows, long width, int dtype) noexcept nogil:
-    return chunks_of(rows, width) * 2 * width * itemsize(dtype)
+cdef long set_size(const Channels* s) noexcept nogil:
+    return s.S * (s.N if s.pooled else s.C // s.groups)
 
 
-cdef int norm_threads(long rows, long width, int dtype) noexcept nogil:
-    return team_size(0.05 * itemsize(dtype) * <double>rows * width)
+cdef long chunk_of(const Channels* s) noexcept nogil:
+    return min(max(s.S, <long>1), <long>LINE) if s.lines else chunk_rows(s.C)
 
 
-cdef Norm problem(int dtype, const char* x, long R, long C) noexcept nogil:
+cdef size_t channel_parts_bytes(const Channels* s) noexcept nogil:
+    return s.N * ceil_div(s.S, chunk_of(s)) * PARTS * s.C * itemsize(s.dtype)
+
+
+cdef int channel_threads(const Channels* s) noexcept nogil:
+    return team_size(0.05 * itemsize(s.dtype) * <double>s.N * s.S * s.C)
+
+
+cdef Norm problem(const Channels* s, const char* x) noexcept nogil:
     cdef Norm c
-    c.dtype, c.size, c.table = dtype, itemsize(dtype), kernels(dtype)
-    c.x, c.R, c.C = x, R, C
-    c.chunk = chunk_rows(C)
+    memset(&c, 0, sizeof(c))
+    c.s, c.x = s[0], x
+    c.size, c.table = itemsize(s.dtype), kernels(s.dtype)
+    c.way = NORM_LINES if s.lines else NORM_COLUMNS
+    c.step = s.S if s.lines else s.C
+    c.chunk = chunk_of(s)
+    c.chunks = ceil_div(s.S, c.chunk)
+    c.block = max(CHUNK // c.chunk, <long>1) if s.lines else max(s.C, <long>1)
+    c.blocks = ceil_div(s.C, c.block)
     return c
 
 
-cdef inline long first_row(const Norm* c, long item) noexcept nogil:
-    return item * c.chunk
+# --- items of x ---------------------------------------------------------------
+
+cdef struct Item:
+    long sample, chunk
+    long channel             # the first
+    long rows, n             # of x, as the kernels see it
+    long at                  # where x begins, in bytes
 
 
-cdef inline long rows_of(const Norm* c, long item) noexcept nogil:
-    return min(c.chunk, c.R - item * c.chunk)
+cdef inline Item item_of(const Norm* c, long item) noexcept nogil:
+    cdef Item i
+    cdef long position, positions, channels
+    i.channel = item % c.blocks * c.block
+    i.chunk = item // c.blocks % c.chunks
+    i.sample = item // c.blocks // c.chunks
+    position = i.chunk * c.chunk
+    positions = min(c.chunk, c.s.S - position)
+    channels = min(c.block, c.s.C - i.channel)
+    i.rows = channels if c.s.lines else positions
+    i.n = positions if c.s.lines else channels
+    i.at = (i.sample * c.s.S * c.s.C + position * (1 if c.s.lines else c.s.C)
+            + i.channel * (c.s.S if c.s.lines else 1)) * c.size
+    return i
 
 
-cdef inline char* part(const Norm* c, long item) noexcept nogil:
-    return c.parts + item * 2 * c.C * c.size
+cdef void for_items(item_task task, Norm* c, int threads) noexcept nogil:
+    parallel_for(task, c, c.s.N * c.chunks * c.blocks, threads)
 
 
-cdef inline double number(int dtype, const char* x, long i) noexcept nogil:
-    return (<const float*>x)[i] if dtype == FLOAT32 else (<const double*>x)[i]
+cdef inline char* part(const Norm* c, long sample, long chunk, long k, long channel) noexcept nogil:
+    return c.parts + (((sample * c.chunks + chunk) * PARTS + k) * c.s.C + channel) * c.size
 
 
-cdef inline void put(int dtype, char* x, long i, double value) noexcept nogil:
-    if dtype == FLOAT32:
-        (<float*>x)[i] = <float>value
-    else:
-        (<double*>x)[i] = value
+cdef inline char* constant(const Norm* c, long sample, long k, long channel) noexcept nogil:
+    return c.constants + ((0 if c.s.pooled else sample * CONSTANTS * c.s.C) + k * c.s.C
+                          + channel) * c.size
 
 
-# --- batch norm: forward ------------------------------------------------------
+cdef inline char* slope(const Norm* c, long sample, long k, long channel) noexcept nogil:
+    return c.slopes + ((0 if c.s.pooled else sample * 2 * c.s.C) + k * c.s.C + channel) * c.size
+
+
+cdef inline double constant_number(const Norm* c, long sample, long k, long channel) noexcept nogil:
+    return number(c.s.dtype, constant(c, sample, k, channel), 0)
+
+
+# --- blocks of channels of a sample -------------------------------------------
+
+cdef void for_channels(item_task task, Norm* c, long samples, int threads) noexcept nogil:
+    parallel_for(task, c, samples * ceil_div(c.s.C, COLUMNS), threads)
+
+
+cdef inline long channels_of(const Norm* c, long item, long* sample, long* channel) noexcept nogil:
+    cdef long blocks = ceil_div(c.s.C, COLUMNS)
+    sample[0], channel[0] = item // blocks, item % blocks * COLUMNS
+    return min(<long>COLUMNS, c.s.C - channel[0])
+
+
+# --- sets of channels ---------------------------------------------------------
+
+cdef struct Set:
+    long first, count, step  # its entries among the N * C
+
+
+cdef inline Set set_of(const Norm* c, long k) noexcept nogil:
+    cdef Set e
+    e.count = c.s.N if c.s.pooled else c.s.C // c.s.groups
+    e.first = k if c.s.pooled else k * e.count
+    e.step = c.s.C if c.s.pooled else 1
+    return e
+
+
+cdef inline long sets(const Norm* c) noexcept nogil:
+    return c.s.C if c.s.pooled else c.s.N * c.s.groups
+
+
+cdef void for_sets(item_task task, Norm* c, int threads) noexcept nogil:
+    parallel_for(task, c, ceil_div(sets(c), COLUMNS), threads)
+
+
+# --- forward ------------------------------------------------------------------
 
 cdef void statistics_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
-    c.table.norm_stats(c.x + first_row(c, item) * c.C * c.size, rows_of(c, item), c.C,
-                       part(c, item), part(c, item) + c.C * c.size)
+    cdef Item i = item_of(c, item)
+    c.table.norm_stats[c.way](c.x + i.at, i.rows, c.step, i.n,
+                              part(c, i.sample, i.chunk, 0, i.channel),
+                              part(c, i.sample, i.chunk, 1, i.channel),
+                              part(c, i.sample, i.chunk, 2, i.channel))
 
 
 cdef void merge_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
-    cdef long column = item * COLUMNS
-    c.table.norm_merge(c.parts + column * c.size, 2 * c.C, c.C, c.R, c.chunk,
-                       min(<long>COLUMNS, c.C - column), c.first + column, c.second + column)
+    cdef long sample, channel, n = channels_of(c, item, &sample, &channel)
+    cdef long at = sample * c.s.C + channel
+    c.table.norm_merge(part(c, sample, 0, 0, channel), PARTS * c.s.C, c.s.C, c.s.S, c.chunk, n,
+                       c.first + at, c.second + at)
 
 
-cdef void batch_statistics(int dtype, const char* x, long R, long C, char* parts,
-                           double* mean, double* var, int threads) noexcept nogil:
-    cdef Norm c = problem(dtype, x, R, C)
+cdef void combine_item(void* context, long item, int thread) noexcept nogil:
+    """Mean and variance of sets, of those of their channels, which have S numbers each."""
+    cdef Norm* c = <Norm*>context
+    cdef Set e
+    cdef double mean, var, d
+    cdef long k, j, at
+    for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
+        e = set_of(c, k)
+        mean = var = 0
+        for j in range(e.count):
+            mean += c.first[e.first + j * e.step]
+        mean /= e.count
+        for j in range(e.count):
+            at = e.first + j * e.step
+            d = c.first[at] - mean
+            var += c.second[at] + d * d
+        var /= e.count
+        for j in range(1 if c.s.pooled else e.count):
+            c.first[e.first + j], c.second[e.first + j] = mean, var
+
+
+cdef void channel_statistics(const Channels* s, const char* x, char* parts, double* mean,
+                             double* var, int threads) noexcept nogil:
+    cdef Norm c = problem(s, x)
     c.parts, c.first, c.second = parts, mean, var
-    parallel_for(statistics_item, &c, chunks_of(R, C), threads)
-    parallel_for(merge_item, &c, ceil_div(C, COLUMNS), threads)
+    for_items(statistics_item, &c, threads)
+    for_channels(merge_item, &c, s.N, threads)
+    for_sets(combine_item, &c, threads)
 
 
-cdef void batch_constants(int dtype, long C, const double* mean, const double* var, double eps,
-                          const char* w, const char* b, char* constants) noexcept nogil:
-    cdef long c
-    cdef double rstd
-    for c in range(C):
-        rstd = 1.0 / sqrt(var[c] + eps)
-        put(dtype, constants, c, mean[c])
-        put(dtype, constants, C + c, rstd)
-        put(dtype, constants, 2 * C + c, rstd * (1.0 if w == NULL else number(dtype, w, c)))
-        put(dtype, constants, 3 * C + c, 0.0 if b == NULL else number(dtype, b, c))
+cdef void constants_item(void* context, long item, int thread) noexcept nogil:
+    cdef Norm* c = <Norm*>context
+    cdef long sample, channel, n = channels_of(c, item, &sample, &channel), k, at
+    cdef int dtype = c.s.dtype
+    cdef double slip, rstd, scale
+    for k in range(channel, channel + n):
+        at = sample * c.s.C + k
+        put(dtype, constant(c, sample, MEAN, k), 0, c.first[at])
+        slip = c.first[at] - constant_number(c, sample, MEAN, k)
+        rstd = 1.0 / sqrt(c.second[at] + c.eps)
+        scale = rstd * (1.0 if c.w == NULL else number(dtype, c.w, k))
+        put(dtype, constant(c, sample, SLIP, k), 0, slip)
+        put(dtype, constant(c, sample, RSTD, k), 0, rstd)
+        put(dtype, constant(c, sample, SCALE, k), 0, scale)
+        put(dtype, constant(c, sample, SHIFT, k), 0,
+            (0.0 if c.b == NULL else number(dtype, c.b, k)) - slip * scale)
+
+
+cdef void channel_constants(const Channels* s, const double* mean, const double* var, double eps,
+                            const char* w, const char* b, char* constants,
+                            int threads) noexcept nogil:
+    cdef Norm c = problem(s, NULL)
+    c.first, c.second, c.eps = <double*>mean, <double*>var, eps
+    c.w, c.b, c.constants = w, b, constants
+    for_channels(constants_item, &c, set_samples(s), threads)
 
 
 cdef void forward_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
-    cdef long at = first_row(c, item) * c.C * c.size, row = c.C * c.size
-    c.table.norm_apply(c.x + at, c.constants, c.constants + 2 * row, c.constants + 3 * row,
-                       c.y + at, rows_of(c, item), c.C)
+    cdef Item i = item_of(c, item)
+    c.table.norm_apply[c.way](c.x + i.at, constant(c, i.sample, MEAN, i.channel),
+                              constant(c, i.sample, SCALE, i.channel),
+                              constant(c, i.sample, SHIFT, i.channel), c.y + i.at, i.rows, c.step,
+                              i.n)
 
 
-cdef void batch_forward(int dtype, const char* x, long R, long C, const char* constants, char* y,
-                        int threads) noexcept nogil:
-    cdef Norm c = problem(dtype, x, R, C)
-    c.constants, c.y = constants, y
-    parallel_for(forward_item, &c, chunks_of(R, C), threads)
+cdef void channel_forward(const Channels* s, const char* x, const char* constants, char* y,
+                          int threads) noexcept nogil:
+    cdef Norm c = problem(s, x)
+    c.constants, c.y = <char*>constants, y
+    for_items(forward_item, &c, threads)
 
 
-# --- batch norm: backward -----------------------------------------------------
+# --- backward -----------------------------------------------------------------
 
 cdef void sums_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
-    cdef long at = first_row(c, item) * c.C * c.size
-    c.table.norm_sums(c.dy + at, c.x + at, c.constants, rows_of(c, item), c.C,
-                      part(c, item), part(c, item) + c.C * c.size)
+    cdef Item i = item_of(c, item)
+    c.table.norm_sums[c.way](c.dy + i.at, c.x + i.at, constant(c, i.sample, MEAN, i.channel),
+                             i.rows, c.step, i.n, part(c, i.sample, i.chunk, 0, i.channel),
+                             part(c, i.sample, i.chunk, 1, i.channel))
 
 
 cdef void total_item(void* context, long item, int thread) noexcept nogil:
+    """The sums of dy and of dy times the deviation, of each channel of a sample."""
     cdef Norm* c = <Norm*>context
-    cdef long column = item * COLUMNS, n = min(<long>COLUMNS, c.C - column)
-    cdef long chunks = chunks_of(c.R, c.C)
-    c.table.norm_total(c.parts + column * c.size, chunks, 2 * c.C, n, c.first + column)
-    c.table.norm_total(c.parts + (c.C + column) * c.size, chunks, 2 * c.C, n, c.second + column)
+    cdef long sample, channel, n = channels_of(c, item, &sample, &channel), k
+    cdef long at = sample * c.s.C + channel, stride = PARTS * c.s.C
+    c.table.norm_total(part(c, sample, 0, 0, channel), c.chunks, stride, n, c.first + at)
+    c.table.norm_total(part(c, sample, 0, 1, channel), c.chunks, stride, n, c.second + at)
+    for k in range(n):
+        c.second[at + k] -= constant_number(c, sample, SLIP, channel + k) * c.first[at + k]
+
+
+cdef void slopes_item(void* context, long item, int thread) noexcept nogil:
+    """What dx = scale * dy - offset - slope * (x - mean) needs, of sets."""
+    cdef Norm* c = <Norm*>context
+    cdef double sum, dot, rstd, share = 1.0 / set_size(&c.s) if c.training else 0.0
+    cdef Set e
+    cdef long k, j, at, sample, channel
+    for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
+        e = set_of(c, k)
+        sum = dot = 0
+        for j in range(e.count):
+            at = e.first + j * e.step
+            sample, channel = at // c.s.C, at % c.s.C
+            sum += constant_number(c, sample, SCALE, channel) * c.first[at]
+            dot += constant_number(c, sample, SCALE, channel) * c.second[at]
+        sample = e.first // c.s.C
+        rstd = constant_number(c, sample, RSTD, e.first % c.s.C)
+        dot *= rstd * rstd * share
+        for j in range(1 if c.s.pooled else e.count):
+            channel = e.first % c.s.C + j
+            put(c.s.dtype, slope(c, sample, 0, channel), 0,
+                sum * share - dot * constant_number(c, sample, SLIP, channel))
+            put(c.s.dtype, slope(c, sample, 1, channel), 0, dot)
+
+
+cdef void weights_item(void* context, long item, int thread) noexcept nogil:
+    """The gradients of weight and bias, over all samples."""
+    cdef Norm* c = <Norm*>context
+    cdef long none, channel, n = channels_of(c, item, &none, &channel), k, sample
+    cdef double sum, dot
+    for k in range(channel, channel + n):
+        sum = dot = 0
+        for sample in range(c.s.N):
+            sum += c.first[sample * c.s.C + k]
+            dot += c.second[sample * c.s.C + k] * constant_number(c, sample, RSTD, k)
+        put(c.s.dtype, c.db, k, sum)
+        put(c.s.dtype, c.dw, k, dot)
 
 
 cdef void backward_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
-    cdef long at = first_row(c, item) * c.C * c.size, row = c.C * c.size
-    c.table.norm_back(c.dy + at, c.x + at, c.constants, c.constants + 2 * row, c.slopes,
-                      c.slopes + row, c.y + at, rows_of(c, item), c.C)
+    cdef Item i = item_of(c, item)
+    c.table.norm_back[c.way](c.dy + i.at, c.x + i.at, constant(c, i.sample, MEAN, i.channel),
+                             constant(c, i.sample, SCALE, i.channel),
+                             slope(c, i.sample, 0, i.channel), slope(c, i.sample, 1, i.channel),
+                             c.y + i.at, i.rows, c.step, i.n)
 
 
-cdef void batch_backward(int dtype, const char* dy, const char* x, long R, long C,
-                         const char* constants, bint training, char* parts, double* sums,
-                         char* slopes, char* dw, char* db, char* dx, int threads) noexcept nogil:
-    cdef Norm c = problem(dtype, x, R, C)
-    cdef double rstd
-    cdef long k
-    c.dy, c.constants, c.parts, c.slopes, c.y = dy, constants, parts, slopes, dx
-    c.first, c.second = sums, sums + C
-    parallel_for(sums_item, &c, chunks_of(R, C), threads)
-    parallel_for(total_item, &c, ceil_div(C, COLUMNS), threads)
-    for k in range(C):
-        rstd = number(dtype, constants, C + k)
-        put(dtype, db, k, c.first[k])
-        put(dtype, dw, k, c.second[k] * rstd)
-        put(dtype, slopes, k, c.first[k] / R if training else 0.0)
-        put(dtype, slopes, C + k, c.second[k] * rstd * rstd / R if training else 0.0)
+cdef void channel_backward(const Channels* s, const char* dy, const char* x, const char* constants,
+                           bint training, char* parts, double* sums, char* slopes, char* dw,
+                           char* db, char* dx, int threads) noexcept nogil:
+    cdef Norm c = problem(s, x)
+    c.dy, c.constants, c.training, c.parts = dy, <char*>constants, training, parts
+    c.slopes, c.dw, c.db, c.y = slopes, dw, db, dx
+    c.first, c.second = sums, sums + s.N * s.C
+    for_items(sums_item, &c, threads)
+    for_channels(total_item, &c, s.N, threads)
+    for_channels(weights_item, &c, 1, threads)
     if dx != NULL:
-        parallel_for(backward_item, &c, chunks_of(R, C), threads)
-
-
-# --- layer norm ---------------------------------------------------------------
-
-cdef void layer_forward_item(void* context, long item, int thread) noexcept nogil:
-    cdef Norm* c = <Norm*>context
-    cdef long row = first_row(c, item), at = row * c.C * c.size
-    c.table.norm_rows(c.x + at, c.w, c.b, c.eps, c.y + at, c.mean + row * c.size,
-                      c.rstd + row * c.size, rows_of(c, item), c.C)
-
-
-cdef void layer_forward(int dtype, const char* x, long R, long D, const char* w, const char* b,
-                        double eps, char* y, char* mean, char* rstd, int threads) noexcept nogil:
-    cdef Norm c = problem(dtype, x, R, D)
-    c.w, c.b, c.eps, c.y, c.mean, c.rstd = w, b, eps, y, mean, rstd
-    parallel_for(layer_forward_item, &c, chunks_of(R, D), threads)
-
-
-cdef void layer_backward_item(void* context, long item, int thread) noexcept nogil:
-    cdef Norm* c = <Norm*>context
-    cdef long row = first_row(c, item), rows = rows_of(c, item), at = row * c.C * c.size
-    cdef const char* mean = c.mean + row * c.size
-    cdef const char* rstd = c.rstd + row * c.size
-    if c.parts != NULL:
-        c.table.norm_rows_sums(c.dy + at, c.x + at, mean, rstd, rows, c.C,
-                               part(c, item), part(c, item) + c.C * c.size)
-    if c.y != NULL:
-        c.table.norm_rows_back(c.dy + at, c.x + at, mean, rstd, c.w, c.y + at, rows, c.C)
-
-
-cdef void layer_backward(int dtype, const char* dy, const char* x, long R, long D, const char* w,
-                         const char* mean, const char* rstd, char* parts, double* sums,
-                         char* dx, char* dw, char* db, int threads) noexcept nogil:
-    cdef Norm c = problem(dtype, x, R, D)
-    cdef long k
-    c.dy, c.w, c.y, c.mean, c.rstd = dy, w, dx, <char*>mean, <char*>rstd
-    c.parts = NULL if dw == NULL else parts
-    c.first, c.second = sums, sums + D
-    parallel_for(layer_backward_item, &c, chunks_of(R, D), threads)
-    if dw != NULL:
-        parallel_for(total_item, &c, ceil_div(D, COLUMNS), threads)
-        for k in range(D):
-            put(dtype, db, k, c.first[k])
-            put(dtype, dw, k, c.second[k])
+        for_sets(slopes_item, &c, threads)
+        for_items(backward_item, &c, threads)

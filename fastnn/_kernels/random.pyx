@@ -4,7 +4,7 @@ into chunks of fixed length that any thread may draw. Called by ops/random.pyx."
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    FLOAT32, ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
+    FLOAT32, ceil_div, dropout_rule, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef extern from *:
@@ -27,19 +27,20 @@ cdef double NORMAL_F64_NS = 20
 cdef double INTEGER_NS = 1.6
 
 cdef enum Kind:
-    UNIFORM, NORMAL, BERNOULLI, DROPOUT, INTEGERS
+    UNIFORM, NORMAL, BERNOULLI, DROPOUT, RRELU, INTEGERS
 
 cdef struct Draw:
     Kind kind
     int dtype
     random_stream stream
     long n
-    double a                # low, mean or scale
+    double a                # low or mean
     double b                # high or standard deviation
-    uint32_t threshold
+    dropout_rule rule
     int64_t low
     uint64_t range_
     const char* x
+    const char* scaled      # what the slopes of rrelu multiply
     char* y
     bint outside            # some probability is not from 0 to 1
 
@@ -60,7 +61,9 @@ cdef void draw_chunk(void* context, long item, int thread) noexcept nogil:
         if not k.random_bernoulli(s, first, n, d.x + first * size, y):
             d.outside = True
     elif d.kind == DROPOUT:
-        k.random_dropout(s, first, n, d.threshold, d.a, d.x + first * size, y)
+        k.random_dropout(s, first, n, &d.rule, d.x + first * size, y)
+    elif d.kind == RRELU:
+        k.random_rrelu(s, first, n, d.a, d.b, d.x + first * size, d.scaled + first * size, y)
     else:
         k.random_integers(s, first, n, d.low, d.range_, <int64_t*>y)
 
@@ -98,10 +101,17 @@ cdef bint random_bernoulli(int dtype, random_stream stream, long n, const void* 
     return not d.outside
 
 
-cdef void random_dropout(int dtype, random_stream stream, long n, uint32_t threshold, double scale,
-                         const void* x, void* y) noexcept nogil:
+cdef void random_dropout(int dtype, random_stream stream, long n, dropout_rule rule, const void* x,
+                         void* y) noexcept nogil:
     cdef Draw d = new_draw(DROPOUT, dtype, stream, n, y)
-    d.threshold, d.a, d.x = threshold, scale, <const char*>x
+    d.rule, d.x = rule, <const char*>x
+    draw(&d, UNIFORM_NS)
+
+
+cdef void random_rrelu(int dtype, random_stream stream, long n, double low, double high,
+                       const void* x, const void* a, void* y) noexcept nogil:
+    cdef Draw d = new_draw(RRELU, dtype, stream, n, y)
+    d.a, d.b, d.x, d.scaled = low, high, <const char*>x, <const char*>a
     draw(&d, UNIFORM_NS)
 
 

@@ -47,6 +47,15 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*loss_backward_fn)(const void* x, const void* t, long n, double p,
                                       const void* dy, long dy_step, double scale,
                                       void* dx) noexcept nogil
+    enum:
+        SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, SOFTMAX_BACKWARD, LOG_SOFTMAX_BACKWARD, LOGSUMEXP_BACKWARD
+    ctypedef struct softmax_args:
+        long count, n, step
+        const void* x
+        const void* y
+        const void* dy
+        void* out
+    ctypedef void (*softmax_fn)(const softmax_args* t) noexcept nogil
     ctypedef struct cross_entropy_args:
         long rows, n
         const void* x
@@ -82,6 +91,23 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct random_stream:
         uint64_t seed, call
+
+    ctypedef struct dropout_rule:
+        uint32_t threshold
+        double scale, shift, dropped
+
+    enum:
+        NORM_COLUMNS, NORM_LINES
+    ctypedef void (*norm_stats_fn)(const void* x, long rows, long step, long n, void* mean,
+                                   void* slip, void* m2) noexcept nogil
+    ctypedef void (*norm_apply_fn)(const void* x, const void* mean, const void* scale,
+                                   const void* shift, void* y, long rows, long step,
+                                   long n) noexcept nogil
+    ctypedef void (*norm_sums_fn)(const void* dy, const void* x, const void* mean, long rows,
+                                  long step, long n, void* sum, void* dot) noexcept nogil
+    ctypedef void (*norm_back_fn)(const void* dy, const void* x, const void* mean,
+                                  const void* scale, const void* offset, const void* slope,
+                                  void* dx, long rows, long step, long n) noexcept nogil
 
     ctypedef struct pool_axis:
         long size, windows, dilation
@@ -134,15 +160,8 @@ cdef extern from "kernels.h" nogil:
         pointwise_fn* pointwise
         void (*peak_fma)(long rounds, void* y) noexcept nogil
         void (*peak_copy)(const void* src, void* dst, long n) noexcept nogil
-        void (*softmax)(const void* x, long rows, long n, void* y) noexcept nogil
-        void (*log_softmax)(const void* x, long rows, long n, void* y) noexcept nogil
-        void (*logsumexp)(const void* x, long rows, long n, void* y) noexcept nogil
-        void (*softmax_backward)(const void* dy, const void* y, long rows, long n,
-                                 void* dx) noexcept nogil
-        void (*log_softmax_backward)(const void* dy, const void* y, long rows, long n,
-                                     void* dx) noexcept nogil
-        void (*logsumexp_backward)(const void* dy, const void* y, const void* x, long rows, long n,
-                                   void* dx) noexcept nogil
+        softmax_fn[6] softmax_rows
+        softmax_fn[6] softmax_columns
         void (*cross_entropy)(const cross_entropy_args* rows) noexcept nogil
         loss_sum_fn[5] loss_sum
         loss_each_fn[5] loss_each
@@ -157,28 +176,28 @@ cdef extern from "kernels.h" nogil:
                               void* y) noexcept nogil
         int (*random_bernoulli)(const random_stream* s, long first, long n, const void* p,
                                 void* y) noexcept nogil
-        void (*random_dropout)(const random_stream* s, long first, long n, uint32_t threshold,
-                               double scale, const void* x, void* y) noexcept nogil
+        void (*random_dropout)(const random_stream* s, long first, long n,
+                               const dropout_rule* rule, const void* x, void* y) noexcept nogil
+        void (*random_rrelu)(const random_stream* s, long first, long n, double low, double high,
+                             const void* x, const void* a, void* y) noexcept nogil
         void (*random_integers)(const random_stream* s, long first, long n, int64_t low,
                                 uint64_t range_, int64_t* y) noexcept nogil
-        void (*norm_stats)(const void* x, long rows, long n, void* mean, void* m2) noexcept nogil
+        norm_stats_fn[2] norm_stats
+        norm_apply_fn[2] norm_apply
+        norm_sums_fn[2] norm_sums
+        norm_back_fn[2] norm_back
         void (*norm_merge)(const void* parts, long stride, long offset, long rows, long chunk,
                            long n, double* mean, double* var) noexcept nogil
         void (*norm_total)(const void* parts, long chunks, long stride, long n,
                            double* total) noexcept nogil
-        void (*norm_apply)(const void* x, const void* mean, const void* scale, const void* shift,
-                           void* y, long rows, long n) noexcept nogil
-        void (*norm_sums)(const void* dy, const void* x, const void* mean, long rows, long n,
-                          void* sum, void* dot) noexcept nogil
-        void (*norm_back)(const void* dy, const void* x, const void* mean, const void* scale,
-                          const void* offset, const void* slope, void* dx, long rows,
-                          long n) noexcept nogil
         void (*norm_rows)(const void* x, const void* weight, const void* bias, double eps, void* y,
-                          void* mean, void* rstd, long rows, long n) noexcept nogil
-        void (*norm_rows_back)(const void* dy, const void* x, const void* mean, const void* rstd,
-                               const void* weight, void* dx, long rows, long n) noexcept nogil
-        void (*norm_rows_sums)(const void* dy, const void* x, const void* mean, const void* rstd,
-                               long rows, long n, void* sum, void* dot) noexcept nogil
+                          void* mean, void* slip, void* rstd, long rows, long n) noexcept nogil
+        void (*norm_rows_back)(const void* dy, const void* x, const void* mean, const void* slip,
+                               const void* rstd, const void* weight, void* dx, long rows,
+                               long n) noexcept nogil
+        void (*norm_rows_sums)(const void* dy, const void* x, const void* mean, const void* slip,
+                               const void* rstd, long rows, long n, void* sum,
+                               void* dot) noexcept nogil
         void (*pool_max)(const pool_args* p, const void* x, long oh, void* y,
                          void* taps) noexcept nogil
         void (*pool_avg)(const pool_args* p, const void* x, long oh, void* y) noexcept nogil

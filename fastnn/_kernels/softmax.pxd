@@ -1,19 +1,13 @@
-# Softmax and cross entropy over contiguous rows of n numbers; formulas in csrc/kernels/softmax.h.
+# Softmax over any dimension, cross entropy over contiguous rows of n numbers; formulas in
+# csrc/kernels/softmax.h.
 
-from fastnn._kernels.runtime cimport cross_entropy_args
+from fastnn._kernels.runtime cimport cross_entropy_args, softmax_args
 
-cdef enum RowOperation:
-    SOFTMAX                  # x -> y
-    LOG_SOFTMAX              # x -> y
-    LOGSUMEXP                # x -> y, one for each row
-    SOFTMAX_BACKWARD         # dy, y -> dx
-    LOG_SOFTMAX_BACKWARD     # dy, y -> dx
-    LOGSUMEXP_BACKWARD       # dy, y (one for each row), x -> dx
-
-cdef void softmax_forward(RowOperation op, int dtype, long rows, long n,
-                          const char* x, char* y) noexcept nogil
-cdef void softmax_backward(RowOperation op, int dtype, long rows, long n, const char* dy,
-                           const char* y, const char* x, char* dx) noexcept nogil
+# Any of the operations of softmax_args on arrays (outer, n, inner); its pointers are those of
+# whole arrays, and those of logsumexp's y and dy of arrays (outer, inner). What an operation
+# reads: x; with _BACKWARD dy and y; LOGSUMEXP_BACKWARD dy, y and x.
+cdef void softmax(int kind, int dtype, long outer, long n, long inner,
+                  const softmax_args* arrays) noexcept nogil
 cdef void cross_entropy_forward(int dtype, const cross_entropy_args* all_rows) noexcept nogil
 
 # the first row whose target is neither a class nor ignore_index; -1: none

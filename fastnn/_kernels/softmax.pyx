@@ -1,86 +1,79 @@
-"""Softmax, log-softmax, logsumexp and cross entropy, rows shared out in blocks.
+"""Softmax, log-softmax, logsumexp over a dimension of (outer, n, inner); cross entropy of rows.
 
-Every row is computed by one thread, and a block holds a fixed number of rows, so
-the bits do not depend on the number of threads. Arrays are row-major (rows, n).
-Called by ops/softmax.pyx.
+Every row, and every column where inner is not 1, is computed by one thread, and an item
+holds a fixed number of them, so the bits do not depend on the number of threads. Losses
+work on row-major (rows, n). Called by ops/softmax.pyx.
 """
 
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
-    FLOAT64, ceil_div, cross_entropy_args, itemsize, kernels, parallel_for, team_size,
+    FLOAT64, LOGSUMEXP, LOGSUMEXP_BACKWARD, ceil_div, cross_entropy_args, itemsize, kernels,
+    parallel_for, softmax_args, team_size,
 )
 
 cdef enum:
-    BLOCK = 1 << 13              # elements in the rows of one task
+    BLOCK = 1 << 13              # elements of one task, about
+    STRIP = 64                   # columns, or a multiple of it: whole vectors at every level
 
 # Measured on one core of a Xeon (avx512), softmax of (300, 1000): 0.39 ns a float; float64, whose
 # exponentials are libm's, 5.3 ns.
 cdef double ELEMENT_NS = 0.4
 cdef double ELEMENT_NS_F64 = 5.0
 
-cdef struct Rows:
-    RowOperation op
-    int dtype
-    long rows
-    long n
-    long block               # rows of one task
-    const char* x
-    const char* y
-    const char* dy
-    char* out
-    long dy_step
-
-
-cdef void start(Rows* t, int dtype, long rows, long n) noexcept nogil:
-    t.dtype, t.rows, t.n = dtype, rows, n
-    t.block = max(BLOCK // n, <long>1)
-
-
-cdef inline long tasks(const Rows* t) noexcept nogil:
-    return ceil_div(t.rows, t.block)
-
 
 cdef int team_for(int dtype, long rows, long n) noexcept nogil:
     return team_size(<double>rows * n * (ELEMENT_NS_F64 if dtype == FLOAT64 else ELEMENT_NS))
 
 
-cdef void rows_task(void* context, long item, int thread) noexcept nogil:
-    cdef Rows* t = <Rows*>context
+# --- softmax ------------------------------------------------------------------
+
+cdef struct Softmax:
+    int kind
+    int dtype
+    long outer, n, inner
+    long block                   # of outer, in one task
+    long strip, strips           # columns of one task; strips in all of inner
+    const softmax_args* arrays
+
+
+cdef inline softmax_args part_of(const Softmax* t, long i, long column, long count) noexcept nogil:
+    """The arrays from row i, or its columns from `column` on."""
+    cdef softmax_args a = t.arrays[0]
     cdef long size = itemsize(t.dtype)
-    cdef long first = item * t.block
-    cdef long rows = min(t.block, t.rows - first)
-    cdef long whole = first * t.n * size           # where the rows start in arrays (rows, n)
-    cdef long one = first * size                   # and in arrays (rows,)
-    if t.op == SOFTMAX:
-        kernels(t.dtype).softmax(t.x + whole, rows, t.n, t.out + whole)
-    elif t.op == LOG_SOFTMAX:
-        kernels(t.dtype).log_softmax(t.x + whole, rows, t.n, t.out + whole)
-    elif t.op == LOGSUMEXP:
-        kernels(t.dtype).logsumexp(t.x + whole, rows, t.n, t.out + one)
-    elif t.op == SOFTMAX_BACKWARD:
-        kernels(t.dtype).softmax_backward(t.dy + whole, t.y + whole, rows, t.n, t.out + whole)
-    elif t.op == LOG_SOFTMAX_BACKWARD:
-        kernels(t.dtype).log_softmax_backward(t.dy + whole, t.y + whole, rows, t.n, t.out + whole)
-    else:
-        kernels(t.dtype).logsumexp_backward(t.dy + one, t.y + one, t.x + whole, rows, t.n,
-                                            t.out + whole)
+    cdef long whole = (i * t.n * t.inner + column) * size     # in arrays (outer, n, inner)
+    cdef long one = (i * t.inner + column) * size             # in arrays (outer, inner)
+    a.count, a.n, a.step = count, t.n, t.inner
+    a.x = <const char*>a.x + whole
+    a.y = <const char*>a.y + (one if t.kind == LOGSUMEXP_BACKWARD else whole)
+    a.dy = <const char*>a.dy + (one if t.kind == LOGSUMEXP_BACKWARD else whole)
+    a.out = <char*>a.out + (one if t.kind == LOGSUMEXP else whole)
+    return a
 
 
-cdef void softmax_forward(RowOperation op, int dtype, long rows, long n,
-                          const char* x, char* y) noexcept nogil:
-    cdef Rows t
-    start(&t, dtype, rows, n)
-    t.op, t.x, t.out = op, x, y
-    parallel_for(rows_task, &t, tasks(&t), team_for(dtype, rows, n))
+cdef void softmax_task(void* context, long item, int thread) noexcept nogil:
+    cdef Softmax* t = <Softmax*>context
+    cdef long first = item // t.strips * t.block, column = item % t.strips * t.strip, i
+    cdef long last = min(first + t.block, t.outer)
+    cdef softmax_args a
+    if t.inner == 1:
+        a = part_of(t, first, 0, last - first)
+        kernels(t.dtype).softmax_rows[t.kind](&a)
+        return
+    for i in range(first, last):
+        a = part_of(t, i, column, min(t.strip, t.inner - column))
+        kernels(t.dtype).softmax_columns[t.kind](&a)
 
 
-cdef void softmax_backward(RowOperation op, int dtype, long rows, long n, const char* dy,
-                           const char* y, const char* x, char* dx) noexcept nogil:
-    cdef Rows t
-    start(&t, dtype, rows, n)
-    t.op, t.dy, t.y, t.x, t.out = op, dy, y, x, dx
-    parallel_for(rows_task, &t, tasks(&t), team_for(dtype, rows, n))
+cdef void softmax(int kind, int dtype, long outer, long n, long inner,
+                  const softmax_args* arrays) noexcept nogil:
+    cdef Softmax t
+    t.kind, t.dtype, t.outer, t.n, t.inner, t.arrays = kind, dtype, outer, n, inner, arrays
+    t.strip = max(BLOCK // n // STRIP, <long>1) * STRIP
+    t.strips = ceil_div(inner, t.strip)
+    t.block = max(BLOCK // (n * min(inner, t.strip)), <long>1)
+    parallel_for(softmax_task, &t, ceil_div(outer, t.block) * t.strips,
+                 team_for(dtype, outer * inner, n))
 
 
 # --- losses of class indices --------------------------------------------------
@@ -185,6 +178,16 @@ cdef void scale_row(const floating* slope, floating dy, long n, floating* dx) no
         dx[j] = slope[j] * dy
 
 
+cdef struct Rows:
+    int dtype
+    long rows, n
+    long block                   # rows of one task
+    const char* x
+    const char* dy
+    long dy_step
+    char* out
+
+
 cdef void scale_rows_task(void* context, long item, int thread) noexcept nogil:
     cdef Rows* t = <Rows*>context
     cdef long i, at
@@ -201,6 +204,6 @@ cdef void scale_rows_task(void* context, long item, int thread) noexcept nogil:
 cdef void scale_rows(int dtype, long rows, long n, const char* slope, const char* dy, long dy_step,
                      char* dx) noexcept nogil:
     cdef Rows t
-    start(&t, dtype, rows, n)
+    t.dtype, t.rows, t.n, t.block = dtype, rows, n, max(BLOCK // n, <long>1)
     t.x, t.dy, t.dy_step, t.out = slope, dy, dy_step, dx
-    parallel_for(scale_rows_task, &t, tasks(&t), team_size(<double>rows * n * 0.4))
+    parallel_for(scale_rows_task, &t, ceil_div(rows, t.block), team_size(<double>rows * n * 0.4))

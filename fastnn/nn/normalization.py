@@ -5,19 +5,21 @@ from __future__ import annotations
 from fastnn._core.dtype import DType, int64
 from fastnn._core.tensor import Tensor
 from fastnn.nn import init
-from fastnn.nn.functional import batch_norm, layer_norm, rms_norm
+from fastnn.nn.functional import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import empty, ones, zeros
 
 
-class BatchNorm(Module):
-    """Normalises each channel over the batch (Ioffe and Szegedy, 2015).
-
-    In training it uses the batch's own mean and variance and moves running_mean and
-    running_var towards them; in evaluation it uses the running ones. momentum None:
-    the running statistics are the mean of all batches.
-    """
+class ChannelNorm(Module):
+    """What layers share that have a weight, a bias and running statistics a channel."""
 
     ranks: tuple[int, ...]
 
@@ -64,12 +66,32 @@ class BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def check(self, input: Tensor) -> None:
+        """Raise ValueError unless the input has one of the layer's ranks."""
         if input.ndim not in self.ranks:
             expected = " or ".join(f"{rank}-D" for rank in self.ranks)
             raise ValueError(
                 f"{type(self).__name__} expects {expected} input, got shape {input.shape}"
             )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm(ChannelNorm):
+    """Normalises each channel over the batch (Ioffe and Szegedy, 2015).
+
+    In training it uses the batch's own mean and variance and moves running_mean and
+    running_var towards them; in evaluation it uses the running ones. momentum None:
+    the running statistics are the mean of all batches.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.check(input)
         momentum = self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked.add_(1)
@@ -86,13 +108,6 @@ class BatchNorm(Module):
             self.eps,
         )
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
 
 class BatchNorm1d(BatchNorm):
     """Batch normalisation of (N, C) or (N, C, L)."""
@@ -104,6 +119,143 @@ class BatchNorm2d(BatchNorm):
     """Batch normalisation of (N, C, H, W)."""
 
     ranks = (4,)
+
+
+class BatchNorm3d(BatchNorm):
+    """Batch normalisation of (N, C, D, H, W)."""
+
+    ranks = (5,)
+
+
+class InstanceNorm(ChannelNorm):
+    """Normalises each channel of each sample (Ulyanov et al., 2016).
+
+    With track_running_stats, evaluation uses running_mean and running_var, which move in
+    training towards the means over the samples.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: str | None = None,
+        dtype: DType | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.check(input)
+        single = input.ndim == self.ranks[0]
+        channels = input.shape[0 if single else 1]
+        if channels != self.num_features and (self.affine or self.track_running_stats):
+            raise ValueError(
+                f"{type(self).__name__} expects {self.num_features} channels, got {channels} in "
+                f"input of shape {input.shape}"
+            )
+        y = instance_norm(
+            input.unsqueeze(0) if single else input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return y.squeeze(0) if single else y
+
+
+class InstanceNorm1d(InstanceNorm):
+    """Instance normalisation of (N, C, L) or (C, L)."""
+
+    ranks = (2, 3)
+
+
+class InstanceNorm2d(InstanceNorm):
+    """Instance normalisation of (N, C, H, W) or (C, H, W)."""
+
+    ranks = (3, 4)
+
+
+class InstanceNorm3d(InstanceNorm):
+    """Instance normalisation of (N, C, D, H, W) or (C, D, H, W)."""
+
+    ranks = (4, 5)
+
+
+class GroupNorm(Module):
+    """Normalises groups of channels of each sample of (N, C, ...) (Wu and He, 2018).
+
+    >>> import fastnn
+    >>> fastnn.nn.GroupNorm(2, 6)(fastnn.zeros(3, 6, 4, 4)).shape
+    (3, 6, 4, 4)
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | None = None,
+        dtype: DType | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_channels % num_groups:
+            raise ValueError(
+                f"num_groups must divide num_channels, got {num_groups} and {num_channels}"
+            )
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = eps
+        self.affine = affine
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            self.register_parameter(
+                name, Parameter(empty(num_channels, dtype=dtype)) if wanted else None
+            )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class LocalResponseNorm(Module):
+    """Divides by the squares of the channels around (Krizhevsky et al., 2012)."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 class SampleNorm(Module):

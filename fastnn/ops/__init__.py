@@ -22,9 +22,11 @@ FAMILIES = (
     "softmax",
     "loss",
     "random",
+    "dropout",
     "pool",
     "rnn",
     "norm",
+    "norm_rows",
     "embedding",
 )
 

@@ -12,9 +12,13 @@ from fastnn._core.autograd cimport (
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport contiguous, new_view
-from fastnn._core.tensor cimport MAX_NDIM, Tensor, as_tensor
+from fastnn._core.tensor cimport (
+    MAX_NDIM, Tensor, as_tensor, itemsize, new_like, normal_dim,
+)
 from fastnn._kernels.pointwise cimport *
-from fastnn.ops.broadcast cimport as_real, pointwise_binary, pointwise_ternary, unary
+from fastnn.ops.broadcast cimport (
+    as_real, pointwise_binary, pointwise_into, pointwise_ternary, unary,
+)
 from fastnn.ops.reduce cimport sum_to_shape
 
 from fastnn.ops.pointwise import add, div, masked_fill, maximum, minimum, mul, neg, pow, sub
@@ -86,9 +90,20 @@ def clamp(input, min=None, max=None):
 
 # --- activations --------------------------------------------------------------
 
+cdef double SELU_ALPHA = 1.6732632423543772848170429916717
+cdef double SELU_SCALE = 1.0507009873554804934193349852946
+
+
 cdef object applied(object input, object result, bint inplace):
     """The result of an activation, written into input where the caller asked for that."""
     return write(input, result) if inplace else result
+
+
+cdef object activation(int forward, int backward, object input, const char* label, bint inplace,
+                       double p0=0, double p1=0):
+    """One that is defined for numbers with a fraction, and saves its input."""
+    check_float(as_tensor(input, "input"), "input")
+    return applied(input, unary(forward, backward, False, input, label, p0, p1), inplace)
 
 
 def relu(input, inplace=False):
@@ -96,17 +111,131 @@ def relu(input, inplace=False):
     return applied(input, unary(PW_relu, PW_relu_backward, True, input, "relu"), inplace)
 
 
+def relu6(input, inplace=False):
+    """min(max(input, 0), 6), elementwise.
+
+    >>> fastnn.nn.functional.relu6(fastnn.tensor([-1.0, 7.0])).tolist()
+    [0.0, 6.0]
+    """
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """input held within [min_val, max_val]; its gradient is 0 at the bounds.
+
+    >>> fastnn.nn.functional.hardtanh(fastnn.tensor([-3.0, 0.5])).tolist()
+    [-1.0, 0.5]
+    """
+    if min_val > max_val:
+        raise ValueError(f"min_val must not exceed max_val, got {min_val} and {max_val}")
+    return activation(PW_clamp, PW_hardtanh_backward, input, "hardtanh", inplace, min_val, max_val)
+
+
+def hardsigmoid(input, inplace=False):
+    """min(max(input + 3, 0), 6) / 6, elementwise.
+
+    >>> fastnn.nn.functional.hardsigmoid(fastnn.tensor([-3.0, 0.0])).tolist()
+    [0.0, 0.5]
+    """
+    return activation(PW_hardsigmoid, PW_hardsigmoid_backward, input, "hardsigmoid", inplace)
+
+
+def hardswish(input, inplace=False):
+    """input * hardsigmoid(input), elementwise (Howard et al., 2019).
+
+    >>> fastnn.nn.functional.hardswish(fastnn.tensor([-4.0, 3.0])).tolist()
+    [-0.0, 3.0]
+    """
+    return activation(PW_hardswish, PW_hardswish_backward, input, "hardswish", inplace)
+
+
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """input where positive, negative_slope * input elsewhere."""
-    check_float(as_tensor(input, "input"), "input")
-    return applied(input, unary(PW_leaky_relu, PW_leaky_relu_backward, False, input, "leaky_relu",
-                                negative_slope), inplace)
+    return activation(PW_leaky_relu, PW_leaky_relu_backward, input, "leaky_relu", inplace,
+                      negative_slope)
 
 
 def elu(input, alpha=1.0, inplace=False):
     """input where positive, alpha * (exp(input) - 1) elsewhere (Clevert et al., 2015)."""
-    check_float(as_tensor(input, "input"), "input")
-    return applied(input, unary(PW_elu, PW_elu_backward, False, input, "elu", alpha), inplace)
+    return activation(PW_elu, PW_elu_backward, input, "elu", inplace, alpha, 1)
+
+
+def selu(input, inplace=False):
+    """1.0507 * elu(input, 1.6733), which keeps mean 0 and variance 1 (Klambauer et al., 2017).
+
+    >>> round(fastnn.nn.functional.selu(fastnn.tensor(1.0)).item(), 4)
+    1.0507
+    """
+    return activation(PW_elu, PW_elu_backward, input, "selu", inplace, SELU_SCALE * SELU_ALPHA,
+                      SELU_SCALE)
+
+
+def celu(input, alpha=1.0, inplace=False):
+    """input where positive, alpha * (exp(input / alpha) - 1) elsewhere (Barron, 2017).
+
+    >>> fastnn.nn.functional.celu(fastnn.tensor([-800.0, 3.0]), 2.0).tolist()
+    [-2.0, 3.0]
+    """
+    if alpha == 0:
+        raise ValueError("the alpha of celu() must not be 0")
+    return activation(PW_celu, PW_celu_backward, input, "celu", inplace, alpha)
+
+
+def threshold(input, threshold, value, inplace=False):
+    """input where it is above threshold, value elsewhere.
+
+    >>> fastnn.nn.functional.threshold(fastnn.tensor([1.0, 3.0]), 1.0, -5.0).tolist()
+    [-5.0, 3.0]
+    """
+    return activation(PW_threshold, PW_threshold_backward, input, "threshold", inplace, threshold,
+                      value)
+
+
+def hardshrink(input, lambd=0.5):
+    """input where it is beyond [-lambd, lambd], 0 elsewhere.
+
+    >>> fastnn.nn.functional.hardshrink(fastnn.tensor([0.5, -2.0])).tolist()
+    [0.0, -2.0]
+    """
+    return activation(PW_hardshrink, PW_shrink_backward, input, "hardshrink", False, lambd)
+
+
+def softshrink(input, lambd=0.5):
+    """input moved towards 0 by lambd, and 0 within [-lambd, lambd].
+
+    >>> fastnn.nn.functional.softshrink(fastnn.tensor([0.5, -2.0])).tolist()
+    [0.0, -1.5]
+    """
+    if not lambd >= 0:
+        raise ValueError(f"the lambd of softshrink() must not be negative, got {lambd}")
+    return activation(PW_softshrink, PW_shrink_backward, input, "softshrink", False, lambd)
+
+
+def tanhshrink(input):
+    """input - tanh(input), elementwise.
+
+    >>> fastnn.nn.functional.tanhshrink(fastnn.tensor([0.0, 100.0])).tolist()
+    [0.0, 99.0]
+    """
+    return activation(PW_tanhshrink, PW_tanhshrink_backward, input, "tanhshrink", False)
+
+
+def softsign(input):
+    """input / (1 + |input|), elementwise.
+
+    >>> fastnn.nn.functional.softsign(fastnn.tensor([1.0, -3.0])).tolist()
+    [0.5, -0.75]
+    """
+    return activation(PW_softsign, PW_softsign_backward, input, "softsign", False)
+
+
+def logsigmoid(input):
+    """The logarithm of sigmoid(input), without its underflow.
+
+    >>> fastnn.nn.functional.logsigmoid(fastnn.tensor([-200.0])).tolist()
+    [-200.0]
+    """
+    return activation(PW_logsigmoid, PW_logsigmoid_backward, input, "log_sigmoid", False)
 
 
 def sigmoid(input):
@@ -122,32 +251,74 @@ def tanh(input):
 def gelu(input, approximate="none"):
     """input times the normal distribution function of input (Hendrycks and Gimpel, 2016);
     approximate="tanh" uses the paper's approximation by tanh."""
-    check_float(as_tensor(input, "input"), "input")
     if approximate == "none":
-        return unary(PW_gelu, PW_gelu_backward, False, input, "gelu")
+        return activation(PW_gelu, PW_gelu_backward, input, "gelu", False)
     if approximate == "tanh":
-        return unary(PW_gelu_tanh, PW_gelu_tanh_backward, False, input, "gelu")
+        return activation(PW_gelu_tanh, PW_gelu_tanh_backward, input, "gelu", False)
     raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
 def silu(input, inplace=False):
     """input * sigmoid(input), elementwise."""
-    check_float(as_tensor(input, "input"), "input")
-    return applied(input, unary(PW_silu, PW_silu_backward, False, input, "silu"), inplace)
+    return activation(PW_silu, PW_silu_backward, input, "silu", inplace)
 
 
 def mish(input, inplace=False):
     """input * tanh(softplus(input)), elementwise (Misra, 2019)."""
-    check_float(as_tensor(input, "input"), "input")
-    return applied(input, unary(PW_mish, PW_mish_backward, False, input, "mish"), inplace)
+    return activation(PW_mish, PW_mish_backward, input, "mish", inplace)
 
 
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
-    check_float(as_tensor(input, "input"), "input")
     if beta == 0:
         raise ValueError("beta must not be 0")
-    return unary(PW_softplus, PW_softplus_backward, False, input, "softplus", beta, threshold)
+    return activation(PW_softplus, PW_softplus_backward, input, "softplus", False, beta, threshold)
+
+
+def glu(input, dim=-1):
+    """The first half of input along dim times sigmoid of the second (Dauphin et al., 2016).
+
+    >>> fastnn.nn.functional.glu(fastnn.tensor([3.0, 0.0])).tolist()
+    [1.5]
+    """
+    cdef Tensor x = as_tensor(input, "input"), y
+    cdef Node node
+    cdef int d
+    check_float(x, "input")
+    if x.ndim_ == 0:
+        raise ValueError("glu() halves a dimension, and an input of shape () has none")
+    d = normal_dim(dim, x.ndim_)
+    if x.shape_[d] % 2:
+        raise ValueError(f"glu() halves dimension {d}, whose size in shape {shape_text(x)} is odd")
+    y = pointwise_binary(PW_glu, half(x, d, 0), half(x, d, 1))
+    if needs_graph(x):
+        node = new_node(glu_backward, "glu")
+        node.input0 = edge(x)
+        node.i[0] = d
+        save0(node, x)
+        attach(y, node)
+    return y
+
+
+cdef Tensor half(Tensor x, int dim, int which):
+    """A view of the first (0) or the second (1) half of x along dim."""
+    cdef Py_ssize_t[MAX_NDIM] shape
+    cdef int d
+    for d in range(x.ndim_):
+        shape[d] = x.shape_[d] // 2 if d == dim else x.shape_[d]
+    return new_view(x, x.ndim_, shape, x.strides_,
+                    x.ptr + which * shape[dim] * x.strides_[dim] * itemsize(x.dtype_))
+
+
+cdef int glu_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = saved0(node), dx
+    cdef int d = <int>node.i[0]
+    if node.input0 is not None:
+        dx = new_like(x, x.dtype_)
+        pointwise_into(half(dx, d, 0), PW_glu, (dy, half(x, d, 1)))
+        pointwise_into(half(dx, d, 1), PW_glu_backward_gate, (dy, half(x, d, 0), half(x, d, 1)))
+        give(node.input0, dx)
+    return 0
 
 
 def prelu(input, weight):
@@ -236,9 +407,27 @@ OPS = [
     op("mish", mish, cases="unary"),
     op("softplus", softplus, cases="softplus"),
     op("prelu", prelu, cases="prelu"),
+    op("glu", glu, cases="glu", public=False),
+    op("relu6", relu6, cases="clamped", public=False),
+    op("hardtanh", hardtanh, cases="hardtanh", public=False),
+    op("hardsigmoid", hardsigmoid, cases="clamped", public=False),
+    op("hardswish", hardswish, cases="clamped", public=False),
+    op("selu", selu, cases="unary"),
+    op("celu", celu, cases="elu"),
+    op("threshold", threshold, cases="threshold"),
+    op("hardshrink", hardshrink, method=True, cases="shrink"),
+    op("softshrink", softshrink, cases="shrink", public=False),
+    op("tanhshrink", tanhshrink, cases="unary", public=False),
+    op("softsign", softsign, cases="unary", public=False),
+    op("logsigmoid", logsigmoid, cases="unary", public=False),
 ]
 OPS += [
     op(f"{function.__name__}_", inplace_of(function), method=True, public=False)
     for function in (add, sub, mul, div, neg, pow, masked_fill, abs, exp, log, sqrt, square,
                      reciprocal, clamp, relu, sigmoid, tanh)
+]
+
+relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, threshold_ = [
+    inplace_of(function)
+    for function in (relu, leaky_relu, elu, selu, celu, hardtanh, threshold)
 ]

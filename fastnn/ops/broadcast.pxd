@@ -17,6 +17,7 @@ cdef Tensor binary(int op, object a, object b, Kind kind)
 cdef Tensor pointwise_unary(int op, Tensor x, double p0=*, double p1=*)
 cdef Tensor pointwise_binary(int op, Tensor a, Tensor b, double p0=*, double p1=*)
 cdef Tensor pointwise_ternary(int op, Tensor a, Tensor b, Tensor c)
+cdef int pointwise_into(Tensor y, int op, tuple operands) except -1     # y a view of any layout
 
 # y = forward(input), with a node whose gradient is backward(dy, y or input)
 cdef Tensor unary(int forward, int backward, bint saves_output, object input, const char* label,

@@ -106,27 +106,21 @@ cdef void set_number(Operand* operand, double* place, const Value* value, int nd
         operand.step[d] = 0
 
 
-cdef Tensor compute(int op, tuple operands, int result_dtype, int compute_dtype,
-                    bint masked, double p0, double p1):
-    """The general case: any mixture of tensors and numbers."""
-    cdef Pointwise job
-    cdef Value value
-    cdef double[3] numbers
+cdef Tensor new_result(tuple operands, int dtype):
+    """Uninitialised, of the shape that the operands broadcast to."""
     cdef Py_ssize_t[MAX_NDIM] shape
-    cdef Tensor x, y, like = None
-    cdef int arity = len(operands), ndim = 0, d, k
+    cdef Tensor x, like = None
+    cdef int ndim = 0, d
     for d in range(MAX_NDIM):
         shape[d] = 1
-    for k in range(arity):
-        if isinstance(operands[k], Tensor):
-            x = <Tensor>operands[k]
-            if broadcast(x, &ndim, shape):
-                raise ValueError("shapes " + ", ".join([shape_text(t) for t in operands
-                                                        if isinstance(t, Tensor)])
-                                 + " do not broadcast together")
-    for k in range(arity):
-        if isinstance(operands[k], Tensor):
-            x = <Tensor>operands[k]
+    for operand in operands:
+        if isinstance(operand, Tensor) and broadcast(<Tensor>operand, &ndim, shape):
+            raise ValueError("shapes " + ", ".join([shape_text(t) for t in operands
+                                                    if isinstance(t, Tensor)])
+                             + " do not broadcast together")
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            x = <Tensor>operand
             if x.ndim_ == ndim and is_dense(x) and (
                     like is None or like.engine_layout < x.engine_layout):
                 for d in range(ndim):
@@ -135,18 +129,26 @@ cdef Tensor compute(int op, tuple operands, int result_dtype, int compute_dtype,
                 else:
                     like = x
     if like is not None:
-        y = new_like(like, result_dtype)
-    else:
-        y = new_tensor(result_dtype, ndim, shape + MAX_NDIM - ndim)
+        return new_like(like, dtype)
+    return new_tensor(dtype, ndim, shape + MAX_NDIM - ndim)
+
+
+cdef int compute(int op, tuple operands, Tensor y, int compute_dtype, bint masked, double p0,
+                 double p1) except -1:
+    """The general case: any mixture of tensors and numbers that broadcasts to y's shape."""
+    cdef Pointwise job
+    cdef Value value
+    cdef double[3] numbers
+    cdef int ndim = y.ndim_, d, k
     job.fn = pointwise_kernel(op, compute_dtype)
     if job.fn == NULL:
         raise TypeError(f"this operation is not defined for {dtype_of(compute_dtype).name} tensors")
     job.ndim = ndim
-    job.arity = arity
+    job.arity = len(operands)
     job.p[0], job.p[1] = p0, p1
     for d in range(ndim):
         job.shape[d] = y.shape_[d]
-    for k in range(arity):
+    for k in range(job.arity):
         if isinstance(operands[k], Tensor):
             set_operand(&job.operand[k], <Tensor>operands[k], ndim,
                         BOOL if masked and k == 2 else compute_dtype)
@@ -161,13 +163,14 @@ cdef Tensor compute(int op, tuple operands, int result_dtype, int compute_dtype,
             pointwise(&job)
     else:
         pointwise(&job)
-    return y
+    return 0
 
 
 cdef Tensor run(int op, tuple operands, Kind kind, bint masked=False,
                 double p0=0, double p1=0):
     """Any pointwise operation on tensors and numbers; at least one is a tensor."""
     cdef Value[3] values
+    cdef Tensor y
     cdef int arity = len(operands), result, inner, k
     for k in range(arity):
         if not describe(operands[k], &values[k]):
@@ -177,7 +180,9 @@ cdef Tensor run(int op, tuple operands, Kind kind, bint masked=False,
     if kind == REAL and result < FLOAT32:
         result = FLOAT32
     inner = result if result >= FLOAT32 else INT64
-    return compute(op, operands, BOOL if kind == COMPARISON else result, inner, masked, p0, p1)
+    y = new_result(operands, BOOL if kind == COMPARISON else result)
+    compute(op, operands, y, inner, masked, p0, p1)
+    return y
 
 
 cdef Tensor binary(int op, object a, object b, Kind kind):
@@ -215,6 +220,10 @@ cdef Tensor pointwise_binary(int op, Tensor a, Tensor b, double p0=0, double p1=
 
 cdef Tensor pointwise_ternary(int op, Tensor a, Tensor b, Tensor c):
     return run(op, (a, b, c), ARITHMETIC)
+
+
+cdef int pointwise_into(Tensor y, int op, tuple operands) except -1:
+    return compute(op, operands, y, y.dtype_, False, 0, 0)
 
 
 # --- the graph, for operations that broadcast ---------------------------------

@@ -9,10 +9,10 @@ from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
+from fastnn._core.layout cimport laid_out_as
 from fastnn._core.storage cimport scratch_give, scratch_take
 from fastnn._core.tensor cimport (
-    FLOAT64, Tensor, as_tensor, copy_into, hot_operators, is_dense, new_like, new_tensor,
-    same_shape,
+    FLOAT64, Tensor, as_tensor, hot_operators, new_like, new_tensor, same_shape,
 )
 from fastnn._kernels.loss cimport (
     LOSS_BCE, LOSS_BCE_LOGITS, LOSS_HUBER, LOSS_L1, LOSS_MSE, loss_gradient, loss_scratch_bytes,
@@ -28,20 +28,6 @@ from fastnn.ops.registry import op
 
 
 # --- the one mechanism --------------------------------------------------------
-
-cdef Tensor laid_out_as(Tensor x, Tensor like):
-    """x, or a copy, with its elements in memory in the order in which those of like are."""
-    cdef Tensor y
-    cdef int d
-    cdef bint same = is_dense(x) and is_dense(like)
-    for d in range(x.ndim_):
-        same = same and (x.shape_[d] == 1 or x.strides_[d] == like.strides_[d])
-    if same:
-        return x
-    y = new_like(like, x.dtype_)
-    copy_into(y, x)
-    return y
-
 
 cdef Tensor elementwise_loss(int kind, object input, object target, int how, double p, str what):
     cdef Tensor x = as_tensor(input, "input"), t = as_tensor(target, "target"), y

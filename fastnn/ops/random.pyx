@@ -1,27 +1,23 @@
-"""Random tensors, and dropout.
+"""Random tensors.
 
 A generator is a seed and the number of calls so far; each call draws from a stream of
-its own (see csrc/kernels/random.h), whatever the threads. Dropout keeps no mask: its
-backward draws the same stream again. All state stands in the generators below.
+its own (see csrc/kernels/random.h), whatever the threads. All state stands in the
+generators below.
 """
 
 import os
 
-from libc.math cimport ceil
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from fastnn._core.autograd cimport (
-    Node, attach, begin_inplace, edge, give, needs_graph, new_node, write_inplace,
-)
+from fastnn._core.autograd cimport begin_inplace
 from fastnn._core.checks cimport check_float
-from fastnn._core.layout cimport cast, channels_last, contiguous
+from fastnn._core.layout cimport cast, contiguous
 from fastnn._core.tensor cimport (
     BOOL, FLOAT32, INT32, INT64, MAX_NDIM, UINT8, Tensor, as_tensor, copy_into, dtype_code,
-    is_channels_last, is_contiguous, is_dense, new_like, new_tensor,
+    is_dense, new_like, new_tensor,
 )
 from fastnn._kernels.random cimport (
-    random_bernoulli, random_dropout, random_integers, random_normal, random_permutation,
-    random_uniform,
+    random_bernoulli, random_integers, random_normal, random_permutation, random_uniform,
 )
 from fastnn.ops.creation cimport check_device, fill_with, size_arguments
 from fastnn.ops.registry import op
@@ -336,54 +332,6 @@ def bernoulli(input, *, generator=None):
     return hit_or_miss(p, generator)
 
 
-# --- dropout --------------------------------------------------------------------
-
-cdef Tensor dropped(Tensor x, random_stream stream, double p, bint nhwc):
-    cdef Tensor y
-    cdef double scale = 1 / (1 - p) if p < 1 else 0
-    cdef uint32_t threshold = <uint32_t>min(ceil(p * 4294967296.0), 4294967295.0)
-    x = channels_last(x) if nhwc else contiguous(x)
-    y = new_like(x, x.dtype_)
-    with nogil:
-        random_dropout(x.dtype_, stream, x.size_, threshold, scale, x.ptr, y.ptr)
-    return y
-
-
-def dropout(input, p=0.5, training=True, inplace=False):
-    """Each element zeroed with probability p, the others divided by 1 - p.
-
-    >>> fastnn.dropout(fastnn.ones(2), 0.5, training=False).tolist()
-    [1.0, 1.0]
-    """
-    cdef Tensor x = as_tensor(input, "input"), y
-    cdef Node node
-    cdef random_stream stream
-    cdef bint nhwc = x.ndim_ == 4 and not is_contiguous(x) and is_channels_last(x)
-    if not 0 <= p <= 1:
-        raise ValueError(f"the probability p of dropout is from 0 to 1, got {p}")
-    check_float(x, "input")
-    if not training:
-        return x
-    next_stream(None, &stream)
-    y = dropped(x, stream, p, nhwc)
-    if needs_graph(x):
-        node = new_node(dropout_backward, "dropout")
-        node.input0 = edge(x)
-        node.p[0] = p
-        node.i[0], node.i[1] = <long>stream.seed, <long>stream.call
-        node.i[2] = nhwc
-        attach(y, node)
-    return write_inplace(x, y) if inplace else y
-
-
-cdef int dropout_backward(Node node, Tensor dy) except -1:
-    cdef random_stream stream
-    if node.input0 is not None:
-        stream.seed, stream.call = <uint64_t>node.i[0], <uint64_t>node.i[1]
-        give(node.input0, dropped(dy, stream, node.p[0], node.i[2]))
-    return 0
-
-
 OPS = [
     op("rand", rand, differentiable=False),
     op("randn", randn, differentiable=False),
@@ -395,5 +343,4 @@ OPS = [
     op("uniform_", uniform_, method=True, differentiable=False, public=False),
     op("normal_", normal_, method=True, differentiable=False, public=False),
     op("bernoulli_", bernoulli_, method=True, differentiable=False, public=False),
-    op("dropout", dropout, public=False),
 ]

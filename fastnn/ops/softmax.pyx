@@ -1,8 +1,9 @@
 """Softmax, log-softmax, logsumexp; cross entropy and negative log-likelihood.
 
-All work on rows along one dimension, which lies innermost in memory: that is so for
-the last dimension, and for the channels of a channels-last tensor; any other is moved
-there by a copy. Cross entropy computes its gradient in the pass that computes the loss.
+Softmax and its kin run along any dimension of a tensor without gaps, as it lies in memory.
+The losses work on rows along the classes, which lie innermost in memory in (N, C) and in
+channels-last images, and are moved there by a copy in others. Cross entropy computes its
+gradient in the pass that computes the loss.
 """
 
 from libc.stdint cimport int64_t
@@ -11,38 +12,163 @@ from fastnn._core.autograd cimport (
     Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
-from fastnn._core.layout cimport cast, contiguous, new_view, shape_only
+from fastnn._core.layout cimport (
+    cast, contiguous, laid_out_as, lies_innermost, new_view, shape_only,
+)
 from fastnn._core.tensor cimport (
-    FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, dtype_of, new_tensor,
-    normal_dim, same_shape,
+    FLOAT32, FLOAT64, INT64, MAX_NDIM, UINT8, Tensor, alias, as_tensor, dtype_of, is_contiguous,
+    is_dense, new_like, new_tensor, normal_dim, same_shape,
 )
 from fastnn._kernels.reduce cimport REDUCE_SUM
-from fastnn._kernels.runtime cimport cross_entropy_args
-from fastnn._kernels.softmax cimport (
+from fastnn._kernels.runtime cimport (
     LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, LOGSUMEXP, LOGSUMEXP_BACKWARD, SOFTMAX, SOFTMAX_BACKWARD,
-    RowOperation, cross_entropy_forward, first_bad_target, nll_backward, nll_forward, scale_rows,
-    softmax_backward as softmax_rows_backward, softmax_forward as softmax_rows, target_weight,
+    cross_entropy_args, softmax_args,
+)
+from fastnn._kernels.softmax cimport (
+    cross_entropy_forward, first_bad_target, nll_backward, nll_forward, scale_rows,
+    softmax as softmax_kernels, target_weight,
 )
 from fastnn.ops.reduce cimport finish, new_reduction, rearranged, reduce_dims
 
 from fastnn.ops.registry import op
 
 
-# --- the dimension of the rows ------------------------------------------------
+# --- the dimension ------------------------------------------------------------
 
-cdef bint lies_innermost(Tensor x, int dim) noexcept:
-    """Is x without gaps in memory, dimension dim innermost and the others in their order?"""
-    cdef Py_ssize_t expected = 1
-    cdef int d, k
+cdef struct Place:           # x as an array (outer, n, inner) in memory
+    long outer, n, inner
+
+
+cdef Tensor placed(Tensor x, int dim, bint in_order, Place* place):
+    """x, or a copy of it, without gaps in memory; in_order: without dim, it lies row-major."""
+    if not is_contiguous(x) and not (lies_innermost(x, dim) if in_order else is_dense(x)):
+        x = contiguous(x)
+    place.n = x.shape_[dim] if x.ndim_ else 1
+    place.inner = x.strides_[dim] if place.n > 1 else 1
+    place.outer = x.size_ // (place.n * place.inner) if x.size_ else 0
+    return x
+
+
+cdef void run(int kind, Place* place, int dtype, Tensor x, Tensor y, Tensor dy, Tensor out):
+    cdef softmax_args arrays
+    if out.size_ == 0:
+        return
+    arrays.x = NULL if x is None else x.ptr
+    arrays.y = NULL if y is None else y.ptr
+    arrays.dy = NULL if dy is None else dy.ptr
+    arrays.out = out.ptr
+    with nogil:
+        softmax_kernels(kind, dtype, place.outer, place.n, place.inner, &arrays)
+
+
+# --- softmax ------------------------------------------------------------------
+
+cdef Tensor checked(object input, object dim, int* d, str what):
+    cdef Tensor x = as_tensor(input, "input")
+    check_float(x, f"the input of {what}()")
+    if dim is None:
+        raise TypeError(f"{what}() needs a dim, an int")
+    d[0] = normal_dim(dim, x.ndim_)
+    return x
+
+
+cdef Tensor normalized(int kind, backward_fn backward, object input, object dim,
+                       const char* label):
+    """softmax or log_softmax, with its node: its gradient follows from its result."""
+    cdef int d = 0
+    cdef Tensor x = checked(input, dim, &d, label.decode()), source, y
+    cdef Place place
+    cdef Node node
+    source = placed(x, d, False, &place)
+    y = new_like(source, x.dtype_)
+    run(kind, &place, x.dtype_, source, None, None, y)
+    if needs_graph(x):
+        node = new_node(backward, label)
+        node.input0 = edge(x)
+        node.i[0] = d
+        save0(node, alias(y))
+        attach(y, node)
+    return y
+
+
+cdef int normalized_backward(int kind, Node node, Tensor dy) except -1:
+    cdef Tensor y = saved0(node), dx
+    cdef Place place
+    if node.input0 is not None:
+        placed(y, <int>node.i[0], False, &place)
+        dx = new_like(y, y.dtype_)
+        run(kind, &place, y.dtype_, None, y, laid_out_as(dy, y), dx)
+        give(node.input0, dx)
+    return 0
+
+
+def softmax(input, dim=None):
+    """exp(input) / sum of exp(input) along dim, safe for large numbers.
+
+    >>> fastnn.softmax(fastnn.tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return normalized(SOFTMAX, softmax_backward, input, dim, "softmax")
+
+
+cdef int softmax_backward(Node node, Tensor dy) except -1:
+    return normalized_backward(SOFTMAX_BACKWARD, node, dy)
+
+
+def log_softmax(input, dim=None):
+    """The logarithm of softmax along dim, without its underflow."""
+    return normalized(LOG_SOFTMAX, log_softmax_backward, input, dim, "log_softmax")
+
+
+cdef int log_softmax_backward(Node node, Tensor dy) except -1:
+    return normalized_backward(LOG_SOFTMAX_BACKWARD, node, dy)
+
+
+def softmin(input, dim=None):
+    """softmax(-input): the smallest number gets the largest share.
+
+    >>> fastnn.nn.functional.softmin(fastnn.tensor([0.0, 200.0]), dim=0).tolist()
+    [1.0, 0.0]
+    """
+    return softmax(-as_tensor(input, "input"), dim)
+
+
+def logsumexp(input, dim=None, keepdim=False):
+    """log(sum of exp(input)) along dim, an int, safe for large numbers."""
+    cdef int d = 0
+    cdef Tensor x = checked(input, dim, &d, "logsumexp"), source, y
+    cdef Py_ssize_t[MAX_NDIM] shape
+    cdef Place place
+    cdef int k
+    cdef Node node
+    if x.ndim_ and x.shape_[d] == 0:
+        raise ValueError(f"logsumexp() of no elements: the input has shape {shape_text(x)}")
     for k in range(x.ndim_):
-        # dim first, then the others from the last one on
-        d = dim if k == 0 else x.ndim_ - k - (x.ndim_ - k <= dim)
-        if x.shape_[d] != 1:
-            if x.strides_[d] != expected:
-                return x.size_ == 0
-            expected *= x.shape_[d]
-    return True
+        shape[k] = 1 if k == d else x.shape_[k]
+    y = new_tensor(x.dtype_, x.ndim_, shape)
+    source = placed(x, d, True, &place)
+    run(LOGSUMEXP, &place, x.dtype_, source, None, None, y)
+    y = finish(y, 1u << d, keepdim)
+    if needs_graph(x):
+        node = new_reduction(logsumexp_backward, "logsumexp", x, y, 1u << d)
+        node.i[1] = d
+        save0(node, x)
+        save1(node, alias(y))
+    return y
 
+
+cdef int logsumexp_backward(Node node, Tensor dy) except -1:
+    cdef Tensor x = saved0(node), y = saved1(node), dx
+    cdef Place place
+    if node.input0 is not None:
+        x = placed(x, <int>node.i[1], True, &place)
+        dx = new_like(x, x.dtype_)
+        run(LOGSUMEXP_BACKWARD, &place, x.dtype_, x, y, contiguous(dy), dx)
+        give(node.input0, dx)
+    return 0
+
+
+# --- rows, for the losses -------------------------------------------------------
 
 cdef Tensor rows_along(Tensor x, int dim):
     """x, or a copy of it, with dim innermost in memory."""
@@ -62,131 +188,8 @@ cdef Tensor new_rows(Tensor x, int dim):
     return y
 
 
-cdef inline Tensor settled(Tensor y):
-    """A result of rows in a layout that may leave this module: row-major or channels-last."""
-    return y if y.engine_layout else contiguous(y)
-
-
 cdef long row_length(Tensor x, int dim) noexcept:
     return x.shape_[dim] if x.ndim_ else 1
-
-
-# --- softmax ------------------------------------------------------------------
-
-cdef Tensor over_rows(RowOperation kind, Tensor x, int dim):
-    """A softmax of x along dim, in rows."""
-    cdef Tensor rows = rows_along(x, dim), y = new_rows(x, dim)
-    cdef long n = row_length(x, dim)
-    if x.size_ > 0:
-        with nogil:
-            softmax_rows(kind, x.dtype_, x.size_ // n, n, rows.ptr, y.ptr)
-    return y
-
-
-cdef Tensor over_rows_backward(RowOperation kind, Tensor dy, Tensor y, int dim):
-    cdef Tensor dx = new_rows(y, dim)
-    cdef long n = row_length(y, dim)
-    dy = rows_along(dy, dim)
-    y = rows_along(y, dim)
-    if y.size_ > 0:
-        with nogil:
-            softmax_rows_backward(kind, y.dtype_, y.size_ // n, n, dy.ptr, y.ptr, NULL, dx.ptr)
-    return settled(dx)
-
-
-cdef Tensor checked(object input, object dim, int* d, str what):
-    cdef Tensor x = as_tensor(input, "input")
-    check_float(x, f"the input of {what}()")
-    if dim is None:
-        raise TypeError(f"{what}() needs a dim, an int")
-    d[0] = normal_dim(dim, x.ndim_)
-    return x
-
-
-cdef Tensor normalized(RowOperation kind, backward_fn backward, object input, object dim,
-                       const char* label):
-    """softmax or log_softmax, with its node: its gradient follows from its result."""
-    cdef int d = 0
-    cdef Tensor x = checked(input, dim, &d, label.decode()), y
-    cdef Node node
-    y = settled(over_rows(kind, x, d))
-    if needs_graph(x):
-        node = new_node(backward, label)
-        node.input0 = edge(x)
-        node.i[0] = d
-        save0(node, alias(y))
-        attach(y, node)
-    return y
-
-
-def softmax(input, dim=None):
-    """exp(input) / sum of exp(input) along dim, safe for large numbers.
-
-    >>> fastnn.softmax(fastnn.tensor([0.0, 0.0]), dim=0)
-    tensor([0.5000, 0.5000])
-    """
-    return normalized(SOFTMAX, softmax_backward, input, dim, "softmax")
-
-
-cdef int softmax_backward(Node node, Tensor dy) except -1:
-    if node.input0 is not None:
-        give(node.input0, over_rows_backward(SOFTMAX_BACKWARD, dy, saved0(node), <int>node.i[0]))
-    return 0
-
-
-def log_softmax(input, dim=None):
-    """The logarithm of softmax along dim, without its underflow."""
-    return normalized(LOG_SOFTMAX, log_softmax_backward, input, dim, "log_softmax")
-
-
-cdef int log_softmax_backward(Node node, Tensor dy) except -1:
-    if node.input0 is not None:
-        give(node.input0, over_rows_backward(LOG_SOFTMAX_BACKWARD, dy, saved0(node),
-                                             <int>node.i[0]))
-    return 0
-
-
-def logsumexp(input, dim=None, keepdim=False):
-    """log(sum of exp(input)) along dim, an int, safe for large numbers."""
-    cdef int d = 0
-    cdef Tensor x = checked(input, dim, &d, "logsumexp"), rows, y
-    cdef long n = row_length(x, d)
-    cdef Py_ssize_t[MAX_NDIM] shape
-    cdef int k
-    cdef Node node
-    if n == 0:
-        raise ValueError(f"logsumexp() of no elements: the input has shape {shape_text(x)}")
-    for k in range(x.ndim_):
-        shape[k] = 1 if k == d else x.shape_[k]
-    y = new_tensor(x.dtype_, x.ndim_, shape)
-    rows = rows_along(x, d)
-    if x.size_ > 0:
-        with nogil:
-            softmax_rows(LOGSUMEXP, x.dtype_, x.size_ // n, n, rows.ptr, y.ptr)
-    y = finish(y, 1u << d, keepdim)
-    if needs_graph(x):
-        node = new_reduction(logsumexp_backward, "logsumexp", x, y, 1u << d)
-        node.i[1] = d
-        save0(node, x)
-        save1(node, alias(y))
-    return y
-
-
-cdef int logsumexp_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node), y = saved1(node), rows, dx
-    cdef int d = <int>node.i[1]
-    cdef long n = row_length(x, d)
-    if node.input0 is not None:
-        dx = new_rows(x, d)
-        rows = rows_along(x, d)
-        dy = contiguous(dy)
-        if x.size_ > 0:
-            with nogil:
-                softmax_rows_backward(LOGSUMEXP_BACKWARD, x.dtype_, x.size_ // n, n,
-                                      dy.ptr, y.ptr, rows.ptr, dx.ptr)
-        dx = settled(dx)
-        give(node.input0, dx)
-    return 0
 
 
 # --- losses -------------------------------------------------------------------
@@ -429,6 +432,7 @@ cdef int nll_loss_backward(Node node, Tensor dy) except -1:
 OPS = [
     op("softmax", softmax, method=True, cases="softmax"),
     op("log_softmax", log_softmax, method=True, cases="softmax"),
+    op("softmin", softmin, cases="softmax", public=False),
     op("logsumexp", logsumexp, method=True, cases="logsumexp"),
     op("cross_entropy", cross_entropy, cases="cross_entropy"),
     op("nll_loss", nll_loss, cases="nll_loss"),

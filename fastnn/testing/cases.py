@@ -139,6 +139,45 @@ def elu(rng):
     yield (away_from_zero(rng, 5, 33),), {"alpha": 0.4}
 
 
+def away_from(rng: np.random.Generator, kinks: tuple[float, ...], *shape: int) -> np.ndarray:
+    """Numbers from -8 to 8 that keep 0.01 away from the kinks."""
+    x = rng.uniform(-8, 8, shape)
+    for kink in kinks:
+        x = np.where(np.abs(x - kink) < 0.01, x + 0.05, x)
+    return x
+
+
+@cases
+def clamped(rng):
+    for shape in [(), (7,), (5, 33), (2, 3, 4, 5), (130, 1000)]:
+        yield (away_from(rng, (-3, 0, 3, 6), *shape),), {}
+
+
+@cases
+def hardtanh(rng):
+    yield (away_from(rng, (-1, 1), 5, 33),), {}
+    yield (away_from(rng, (-2.5, 0.25), 5, 33), -2.5, 0.25), {}
+
+
+@cases
+def threshold(rng):
+    yield (away_from(rng, (0.5,), 5, 33), 0.5, 7.0), {}
+    yield (away_from(rng, (-1,), 40), -1.0, 0), {}
+
+
+@cases
+def shrink(rng):
+    yield (away_from(rng, (-0.5, 0.5), 5, 33),), {}
+    yield (away_from(rng, (-2, 2), 5, 33), 2.0), {}
+
+
+@cases
+def glu(rng):
+    for shape, dim in [((8,), -1), ((5, 66), -1), ((4, 3, 5), 0), ((2, 6, 4, 5), 1), ((3, 0), 1)]:
+        yield (rng.normal(0, 2, shape),), {"dim": dim}
+    yield (rng.normal(0, 2, (130, 1000)),), {}
+
+
 @cases
 def gelu(rng):
     yield (away_from_zero(rng, 5, 33),), {}
@@ -289,7 +328,10 @@ def softmax(rng):
     shapes = [(), (10,), (5, 33), (5, 33), (2, 3, 4, 5), (3, 4, 5)]
     for shape, dim in zip(shapes, (0, 0, 1, 0, 1, 1), strict=True):
         yield (rng.normal(0, 3, shape),), {"dim": dim}
-    yield (rng.normal(0, 3, (200, 100)),), {"dim": -1}
+    for dim in (0, -1):
+        yield (rng.normal(0, 3, (200, 100)),), {"dim": dim}
+    for shape in [(300, 70, 1), (3, 150, 70), (2, 4, 300)]:
+        yield (rng.normal(0, 3, shape),), {"dim": 1}
 
 
 @cases
@@ -422,11 +464,37 @@ def lstm(rng):
 
 @cases
 def batch_norm(rng):
-    for shape in [(7, 5), (300, 17), (4, 70, 6), (2, 3, 5, 4), (8, 20, 9, 9)]:
+    for shape in [(7, 5), (300, 17), (4, 70, 6), (2, 3, 5, 4), (8, 20, 9, 9), (2, 3, 4, 5, 6)]:
         C = shape[1]
         yield (rng.standard_normal(shape), None, None, None, None, True), {}
         weight, bias = rng.uniform(0.5, 2, C), rng.standard_normal(C)
         yield (3 + rng.standard_normal(shape), None, None, weight, bias, True), {"eps": 1e-3}
+
+
+@cases
+def group_norm(rng):
+    shapes = [(7, 6), (30, 16), (4, 72, 5), (2, 6, 5, 4), (3, 20, 9, 9), (2, 6, 3, 4, 5)]
+    for shape, groups in zip(shapes, (2, 4, 8, 3, 20, 1), strict=True):
+        C = shape[1]
+        yield (rng.standard_normal(shape), groups), {}
+        weight, bias = away_from_zero(rng, C), rng.standard_normal(C)
+        yield (3 + rng.standard_normal(shape), groups, weight, bias), {"eps": 1e-3}
+
+
+@cases
+def instance_norm(rng):
+    for shape in [(4, 7, 5), (2, 6, 5, 4), (3, 20, 9, 9), (2, 3, 3, 4, 5)]:
+        C = shape[1]
+        yield (rng.standard_normal(shape),), {}
+        weight, bias = away_from_zero(rng, C), rng.standard_normal(C)
+        x = 3 + rng.standard_normal(shape)
+        yield (x, None, None, weight, bias), {"eps": 1e-3}
+
+
+@cases
+def local_response_norm(rng):
+    for shape, size in [((2, 7, 5), 5), ((2, 3, 4, 5), 2), ((2, 6, 3, 2, 2), 9)]:
+        yield (rng.standard_normal(shape), size), {"alpha": 0.5}
 
 
 @cases

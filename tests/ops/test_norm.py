@@ -1,10 +1,11 @@
-"""Batch and layer norm: accuracy far from zero, running statistics, gradients, threads, errors."""
+"""Norms: accuracy far from zero, running statistics, gradients, layouts, threads, errors."""
 
 import numpy as np
 import pytest
 
 from fastnn._core.interop import from_numpy
-from fastnn.ops.norm import batch_norm, layer_norm
+from fastnn.ops.norm import batch_norm, group_norm, instance_norm, local_response_norm
+from fastnn.ops.norm_rows import layer_norm
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
 from tests.guard import guarded
 from tests.references import norm as reference
@@ -106,6 +107,67 @@ def test_layer_norm_far_from_zero(level, dtype):
         )
 
 
+NORMS = {
+    "batch": (lambda x: batch_norm(x, None, None, training=True), reference.batch_norm),
+    "group": (lambda x: group_norm(x, 2), lambda a: reference.group_norm(a, 2)),
+    "instance": (instance_norm, reference.instance_norm),
+    "layer": (lambda x: layer_norm(x, x.shape[1:]), lambda a: reference.layer_norm(a, a.shape[1:])),
+}
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("name", NORMS)
+def test_mean_10000_and_deviation_1_in_float32(level, name, channels_last):
+    function, expected = NORMS[name]
+    for shape in [(4, 6, 40, 30), (3, 34, 7, 5)]:
+        a = (1e4 + numbers(*shape)).astype(np.float32)
+        if channels_last:
+            a = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        dy = numbers(*shape, seed=3).astype(np.float32)
+        single, double = from_numpy(a), from_numpy(a.astype(np.float64))
+        gradients = []
+        for x, g in ((single, dy), (double, dy.astype(np.float64))):
+            y = function(x.requires_grad_())
+            y.backward(from_numpy(g))
+            gradients.append(x.grad.numpy())
+            if x is single:
+                exact = (
+                    expected(a.astype(np.float64), training=True)
+                    if name == "batch"
+                    else expected(a.astype(np.float64))
+                )
+                np.testing.assert_allclose(y.detach().numpy(), exact, rtol=2e-6, atol=2e-6)
+        np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 11), (2, 6, 5, 4), (2, 4, 3, 5, 2), (2, 10, 40, 300)])
+def test_group_and_instance_gradients(level, shape):
+    C = shape[1]
+    w, b = parameters(C)
+    w[1] = 0
+    mean, var = tensors(numbers(C, seed=4), parameters(C, seed=5)[0])
+    for function in (
+        lambda x, w, b: group_norm(x, 2, w, b),
+        lambda x, w, b: instance_norm(x, None, None, w, b),
+        lambda x, w, b: instance_norm(x, mean, var, w, b, False),
+    ):
+        assert directional_error(function, [5 + numbers(*shape), w, b]) < 1e-7
+
+
+def test_instance_norm_follows_the_mean_of_the_samples():
+    a = numbers(3, 4, 5, 2)
+    mean, var = np.full(4, 2.0), np.full(4, 3.0)
+    m, v = tensors(mean, var)
+    y = instance_norm(from_numpy(a), m, v, momentum=0.3)
+    np.testing.assert_allclose(m.numpy(), 0.7 * mean + 0.3 * a.mean((2, 3)).mean(0), rtol=1e-12)
+    unbiased = a.var((2, 3), ddof=1).mean(0)
+    np.testing.assert_allclose(v.numpy(), 0.7 * var + 0.3 * unbiased, rtol=1e-12)
+    np.testing.assert_allclose(y.numpy(), reference.instance_norm(a), rtol=1e-12, atol=1e-13)
+    y = instance_norm(from_numpy(a), m, v, use_input_stats=False)
+    expected = reference.batch_norm(a, m.numpy(), v.numpy())
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-13)
+
+
 def layouts(a):
     yield a
     yield np.ascontiguousarray(a.T).T
@@ -120,6 +182,8 @@ def test_layouts(shape):
     for function in (
         lambda x: batch_norm(x, None, None, *tensors(w, b), training=True),
         lambda x: layer_norm(x, inner),
+        lambda x: group_norm(x, 1, *tensors(w, b)),
+        lambda x: group_norm(x, shape[1], *tensors(w, b)) if len(shape) > 2 else x * 1,
     ):
         results = []
         for x_layout in layouts(a):
@@ -129,13 +193,27 @@ def test_layouts(shape):
                 y.backward(from_numpy(dy_layout))
                 results.append((y.detach().numpy().copy(), x.grad.numpy().copy()))
         for y, dx in results[1:]:
-            assert np.array_equal(y, results[0][0]) and np.array_equal(dx, results[0][1])
+            np.testing.assert_allclose(y, results[0][0], rtol=1e-12, atol=1e-13)
+            np.testing.assert_allclose(dx, results[0][1], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("function", [batch_norm, group_norm, instance_norm])
+def test_the_layout_of_the_input_is_kept(function):
+    arguments = {
+        batch_norm: (None, None, None, None, True), group_norm: (3,), instance_norm: ()
+    }[function]  # fmt: skip
+    for a in list(layouts(numbers(2, 6, 4, 5)))[::2]:
+        x = from_numpy(a)
+        assert function(x, *arguments).stride() == x.stride()
 
 
 @pytest.mark.parametrize(
     ("function", "shape", "size"),
     [
         (lambda x, w, b: batch_norm(x, None, None, w, b, training=True), (35, 40, 10, 10), 40),
+        (lambda x, w, b: group_norm(x, 5, w, b), (35, 40, 10, 10), 40),
+        (lambda x, w, b: group_norm(x, 1, w, b), (1, 3, 300, 200), 3),
+        (lambda x, w, b: instance_norm(x, None, None, w, b), (9, 30, 30, 20), 30),
         (lambda x, w, b: layer_norm(x, 700, w, b), (200, 700), 700),
     ],
 )
@@ -160,10 +238,11 @@ def test_nothing_is_read_beyond_the_arguments(level, at_end):
         array = guarded(int(np.prod(shape)), np.float32, at_end).reshape(shape)
         return from_numpy(array).requires_grad_()
 
-    for shape in [(3, 1), (5, 7), (9, 33), (70, 65)]:
+    for shape in [(3, 2), (5, 7), (9, 33), (70, 65), (2, 3, 5), (2, 2, 33), (1, 3, 8200)]:
         for function in (
             lambda x, w, b: batch_norm(x, None, None, w, b, training=True),
-            lambda x, w, b: layer_norm(x, x.shape[1], w, b),
+            lambda x, w, b: group_norm(x, x.shape[1] if x.ndim > 2 else 1, w, b),
+            lambda x, w, b: layer_norm(x.transpose(1, -1), x.shape[1], w, b).transpose(1, -1),
         ):
             y = function(guarded_leaf(*shape), guarded_leaf(shape[1]), guarded_leaf(shape[1]))
             y.backward(guarded_leaf(*shape).detach())
@@ -193,10 +272,14 @@ def test_infinite_and_missing_numbers_stay_in_their_channel():
 def test_empty():
     for shape in [(0, 4), (0, 4, 3, 3), (2, 4, 0)]:
         x = from_numpy(np.zeros(shape)).requires_grad_()
-        y = batch_norm(x, None, None, training=True)
-        assert y.shape == shape
-        y.backward(from_numpy(np.zeros(shape)))
-        assert x.grad.shape == shape
+        for function in (
+            lambda x: batch_norm(x, None, None, training=True),
+            lambda x: group_norm(x, 2),
+        ):
+            y = function(x)
+            assert y.shape == shape
+            y.backward(from_numpy(np.zeros(shape)))
+            assert x.grad.shape == shape
 
 
 def test_errors():
@@ -216,3 +299,15 @@ def test_errors():
         layer_norm(x, 4)
     with pytest.raises(ValueError, match=r"bias must have the shape \(3,\).*got \(2,\)"):
         layer_norm(x, 3, vector, short)
+    with pytest.raises(ValueError, match=r"must divide the 3 channels.*got 2"):
+        group_norm(x, 2)
+    with pytest.raises(ValueError, match=r"more than 1 value.*\(1, 12\) in 12"):
+        group_norm(from_numpy(numbers(1, 12)), 12)
+    with pytest.raises(ValueError, match=r"more than 1 spatial element.*\(4, 3, 1\)"):
+        instance_norm(from_numpy(numbers(4, 3, 1)))
+    with pytest.raises(ValueError, match="use_input_stats is False"):
+        instance_norm(from_numpy(numbers(4, 3, 2)), use_input_stats=False)
+    with pytest.raises(ValueError, match=r"\(N, C, \.\.\.\), got \(4, 3\)"):
+        local_response_norm(x, 2)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        local_response_norm(from_numpy(numbers(4, 3, 2)), 0)

@@ -7,7 +7,7 @@ import pytest
 
 import fastnn
 from fastnn._kernels import runtime
-from fastnn.ops.random import dropout
+from fastnn.ops.dropout import dropout
 from fastnn.testing import num_threads
 from tests.guard import guarded
 

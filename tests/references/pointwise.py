@@ -25,6 +25,20 @@ def clamp(x, min=-np.inf, max=np.inf):
     return np.minimum(np.maximum(x, min), max)
 
 
+def selu(x):
+    scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+    return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def hardsigmoid(x):
+    return np.clip(x + 3, 0, 6) / 6
+
+
+def glu(x, dim=-1):
+    value, gate = np.split(x, 2, dim)
+    return value / (1 + np.exp(-gate))
+
+
 REFERENCES = {
     "add": np.add,
     "sub": np.subtract,
@@ -69,4 +83,17 @@ REFERENCES = {
     "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
     "softplus": softplus,
     "prelu": prelu,
+    "glu": glu,
+    "relu6": lambda x: clamp(x, 0, 6),
+    "hardtanh": lambda x, min_val=-1.0, max_val=1.0: clamp(x, min_val, max_val),
+    "hardsigmoid": hardsigmoid,
+    "hardswish": lambda x: x * hardsigmoid(x),
+    "selu": selu,
+    "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x / alpha)),
+    "threshold": lambda x, threshold, value: np.where(x > threshold, x, value),
+    "hardshrink": lambda x, lambd=0.5: np.where(np.abs(x) > lambd, x, 0),
+    "softshrink": lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0),
+    "tanhshrink": lambda x: x - np.tanh(x),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "logsigmoid": lambda x: -np.logaddexp(0, -x),
 }

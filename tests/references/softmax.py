@@ -56,6 +56,7 @@ def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", l
 REFERENCES = {
     "softmax": softmax,
     "log_softmax": log_softmax,
+    "softmin": lambda x, dim: softmax(-x, dim),
     "logsumexp": logsumexp,
     "nll_loss": nll_loss,
     "cross_entropy": cross_entropy,

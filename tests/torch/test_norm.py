@@ -1,10 +1,11 @@
-"""Batch and layer norm beside torch's: values, gradients, running statistics."""
+"""Norms beside torch's: values, gradients, running statistics."""
 
 import numpy as np
 import pytest
 
 from fastnn._core.interop import from_numpy
-from fastnn.ops.norm import batch_norm, layer_norm
+from fastnn.ops.norm import batch_norm, group_norm, instance_norm, local_response_norm
+from fastnn.ops.norm_rows import layer_norm
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -28,7 +29,7 @@ def assert_same(leaves, theirs, y, expected):
         np.testing.assert_allclose(found.grad.numpy(), leaf.grad.numpy(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(30, 7), (4, 18, 9), (3, 33, 6, 5)])
+@pytest.mark.parametrize("shape", [(30, 7), (4, 18, 9), (3, 33, 6, 5), (2, 5, 3, 4, 6)])
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_norm(shape, training):
     C = shape[1]
@@ -48,3 +49,35 @@ def test_layer_norm(shape, inner):
     leaves, theirs = both(numbers(*shape), numbers(*inner, seed=1), numbers(*inner, seed=2))
     y = layer_norm(leaves[0], inner, *leaves[1:])
     assert_same(leaves, theirs, y, F.layer_norm(theirs[0], inner, *theirs[1:]))
+
+
+@pytest.mark.parametrize("shape", [(30, 48), (4, 18, 9), (3, 36, 6, 5), (2, 6, 3, 4, 5)])
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_group_norm(shape, groups):
+    C = shape[1]
+    leaves, theirs = both(numbers(*shape), numbers(C, seed=1), numbers(C, seed=2))
+    y = group_norm(leaves[0], groups, *leaves[1:])
+    assert_same(leaves, theirs, y, F.group_norm(theirs[0], groups, *theirs[1:]))
+
+
+@pytest.mark.parametrize("shape", [(4, 18, 9), (3, 33, 6, 5), (2, 6, 3, 4, 5)])
+@pytest.mark.parametrize("own", [True, False])
+def test_instance_norm(shape, own):
+    C = shape[1]
+    leaves, theirs = both(numbers(*shape), numbers(C, seed=1), numbers(C, seed=2))
+    mean, var = numbers(C, seed=3), np.abs(numbers(C, seed=4)) + 0.1
+    ours = [from_numpy(mean.copy()), from_numpy(var.copy())]
+    running = [torch.tensor(mean), torch.tensor(var)]
+    y = instance_norm(leaves[0], *ours, *leaves[1:], own, 0.3)
+    assert_same(leaves, theirs, y, F.instance_norm(theirs[0], *running, *theirs[1:], own, 0.3))
+    for found, value in zip(ours, running, strict=True):
+        np.testing.assert_allclose(found.numpy(), value.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((2, 7, 5), 5), ((2, 6, 4, 5), 4), ((1, 3, 2, 2, 2), 1)]
+)
+def test_local_response_norm(shape, size):
+    leaves, theirs = both(numbers(*shape))
+    y = local_response_norm(leaves[0], size, 0.3, 0.6, 1.5)
+    assert_same(leaves, theirs, y, F.local_response_norm(theirs[0], size, 0.3, 0.6, 1.5))
