@@ -214,20 +214,24 @@ cdef void channel_statistics(const Channels* s, const char* x, char* parts, doub
 
 cdef void constants_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
-    cdef long sample, channel, n = channels_of(c, item, &sample, &channel), k, at
     cdef int dtype = c.s.dtype
-    cdef double slip, rstd, scale
-    for k in range(channel, channel + n):
-        at = sample * c.s.C + k
-        put(dtype, constant(c, sample, MEAN, k), 0, c.first[at])
-        slip = c.first[at] - constant_number(c, sample, MEAN, k)
-        rstd = 1.0 / sqrt(c.second[at] + c.eps)
-        scale = rstd * (1.0 if c.w == NULL else number(dtype, c.w, k))
-        put(dtype, constant(c, sample, SLIP, k), 0, slip)
-        put(dtype, constant(c, sample, RSTD, k), 0, rstd)
-        put(dtype, constant(c, sample, SCALE, k), 0, scale)
-        put(dtype, constant(c, sample, SHIFT, k), 0,
-            (0.0 if c.b == NULL else number(dtype, c.b, k)) - slip * scale)
+    cdef double mean, slip, rstd, scale
+    cdef long k, channel, sample
+    cdef Set e
+    for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
+        e = set_of(c, k)
+        sample = e.first // c.s.C
+        mean = c.first[e.first]
+        rstd = 1.0 / sqrt(c.second[e.first] + c.eps)
+        for channel in range(e.first % c.s.C, e.first % c.s.C + (1 if c.s.pooled else e.count)):
+            put(dtype, constant(c, sample, MEAN, channel), 0, mean)
+            slip = mean - constant_number(c, sample, MEAN, channel)
+            scale = rstd * (1.0 if c.w == NULL else number(dtype, c.w, channel))
+            put(dtype, constant(c, sample, SLIP, channel), 0, slip)
+            put(dtype, constant(c, sample, RSTD, channel), 0, rstd)
+            put(dtype, constant(c, sample, SCALE, channel), 0, scale)
+            put(dtype, constant(c, sample, SHIFT, channel), 0,
+                (0.0 if c.b == NULL else number(dtype, c.b, channel)) - slip * scale)
 
 
 cdef void channel_constants(const Channels* s, const double* mean, const double* var, double eps,
@@ -236,7 +240,7 @@ cdef void channel_constants(const Channels* s, const double* mean, const double*
     cdef Norm c = problem(s, NULL)
     c.first, c.second, c.eps = <double*>mean, <double*>var, eps
     c.w, c.b, c.constants = w, b, constants
-    for_channels(constants_item, &c, set_samples(s), threads)
+    for_sets(constants_item, &c, threads)
 
 
 cdef void forward_item(void* context, long item, int thread) noexcept nogil:
@@ -279,39 +283,42 @@ cdef void total_item(void* context, long item, int thread) noexcept nogil:
 cdef void slopes_item(void* context, long item, int thread) noexcept nogil:
     """What dx = scale * dy - offset - slope * (x - mean) needs, of sets."""
     cdef Norm* c = <Norm*>context
-    cdef double sum, dot, rstd, share = 1.0 / set_size(&c.s) if c.training else 0.0
+    cdef double sum, dot, scale, rstd, share = 1.0 / set_size(&c.s) if c.training else 0.0
     cdef Set e
     cdef long k, j, at, sample, channel
     for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
         e = set_of(c, k)
+        sample, channel = e.first // c.s.C, e.first % c.s.C
         sum = dot = 0
         for j in range(e.count):
             at = e.first + j * e.step
-            sample, channel = at // c.s.C, at % c.s.C
-            sum += constant_number(c, sample, SCALE, channel) * c.first[at]
-            dot += constant_number(c, sample, SCALE, channel) * c.second[at]
-        sample = e.first // c.s.C
-        rstd = constant_number(c, sample, RSTD, e.first % c.s.C)
+            scale = constant_number(c, sample, SCALE, channel + (0 if c.s.pooled else j))
+            sum += scale * c.first[at]
+            dot += scale * c.second[at]
+        rstd = constant_number(c, sample, RSTD, channel)
         dot *= rstd * rstd * share
-        for j in range(1 if c.s.pooled else e.count):
-            channel = e.first % c.s.C + j
-            put(c.s.dtype, slope(c, sample, 0, channel), 0,
-                sum * share - dot * constant_number(c, sample, SLIP, channel))
-            put(c.s.dtype, slope(c, sample, 1, channel), 0, dot)
+        sum = sum * share - dot * constant_number(c, sample, SLIP, channel)
+        for j in range(channel, channel + (1 if c.s.pooled else e.count)):
+            put(c.s.dtype, slope(c, sample, 0, j), 0, sum)
+            put(c.s.dtype, slope(c, sample, 1, j), 0, dot)
 
 
 cdef void weights_item(void* context, long item, int thread) noexcept nogil:
     """The gradients of weight and bias, over all samples."""
     cdef Norm* c = <Norm*>context
-    cdef long none, channel, n = channels_of(c, item, &none, &channel), k, sample
-    cdef double sum, dot
-    for k in range(channel, channel + n):
-        sum = dot = 0
-        for sample in range(c.s.N):
-            sum += c.first[sample * c.s.C + k]
-            dot += c.second[sample * c.s.C + k] * constant_number(c, sample, RSTD, k)
-        put(c.s.dtype, c.db, k, sum)
-        put(c.s.dtype, c.dw, k, dot)
+    cdef double[COLUMNS] sum
+    cdef double[COLUMNS] dot
+    cdef long none, channel, n = channels_of(c, item, &none, &channel), k, sample, at
+    for k in range(n):
+        sum[k] = dot[k] = 0
+    for sample in range(c.s.N):
+        at = sample * c.s.C + channel
+        for k in range(n):
+            sum[k] += c.first[at + k]
+            dot[k] += c.second[at + k] * constant_number(c, sample, RSTD, channel + k)
+    for k in range(n):
+        put(c.s.dtype, c.db, channel + k, sum[k])
+        put(c.s.dtype, c.dw, channel + k, dot[k])
 
 
 cdef void backward_item(void* context, long item, int thread) noexcept nogil:

@@ -1,5 +1,9 @@
 """Pointwise operations, softmax, losses and norms, forward and backward."""
 
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
 from .case import Case, training
 
 
@@ -50,6 +54,22 @@ def batch_norm(n: int, c: int, size: int) -> Case:
     return Case("pointwise", f"batch_norm {n}x{c}x{size}x{size} train", build, 0.0, 24.0 * numbers)
 
 
+def layer(text: str, shape: tuple[int, ...], make: Callable[[Any], Any]) -> Case:
+    def build(lib):
+        x, gradient, module = lib.randn(*shape).requires_grad_(), lib.randn(*shape), make(lib.nn)
+        return training(lib, lambda: module(x), gradient, [x, *module.parameters()])
+
+    return Case("pointwise", f"{text} train", build, 0.0, 20.0 * prod(shape))
+
+
+def mse_loss(numbers: int) -> Case:
+    def build(lib):
+        x, target = lib.randn(numbers).requires_grad_(), lib.randn(numbers)
+        return training(lib, lambda: lib.nn.functional.mse_loss(x, target), None, [x])
+
+    return Case("pointwise", f"mse_loss {numbers:,} train", build, 0.0, 5 * 4.0 * numbers)
+
+
 CASES = [
     *[
         activation(name, 1 << 20)
@@ -62,4 +82,9 @@ CASES = [
     softmax(1024, 1000),
     cross_entropy(128, 1000),
     batch_norm(32, 64, 32),
+    layer("layer_norm 2048x512", (2048, 512), lambda nn: nn.LayerNorm(512)),
+    layer("group_norm 32x64x32x32", (32, 64, 32, 32), lambda nn: nn.GroupNorm(8, 64)),
+    layer("log_softmax 32x64x32x32", (32, 64, 32, 32), lambda nn: nn.LogSoftmax(1)),
+    activation("dropout", 1 << 20),
+    mse_loss(1 << 20),
 ]

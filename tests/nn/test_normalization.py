@@ -97,3 +97,45 @@ REPRS = [
 @pytest.mark.parametrize("make, text", REPRS)
 def test_reprs(make, text):
     assert repr(make()) == text
+
+
+def test_instance_norm():
+    layer = nn.InstanceNorm2d(4, affine=True, track_running_stats=True).double()
+    assert [name for name, _ in layer.named_buffers()] == [
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    ]
+    mean, var = IMAGES.mean((2, 3), keepdims=True), IMAGES.var((2, 3), keepdims=True)
+    close(layer(tensor(IMAGES)), (IMAGES - mean) / np.sqrt(var + 1e-5))
+    close(layer.running_mean, 0.1 * mean.mean(0).ravel())
+    layer.eval()
+    m, v = (values(b).reshape(4, 1, 1) for b in (layer.running_mean, layer.running_var))
+    close(layer(tensor(IMAGES)), (IMAGES - m) / np.sqrt(v + 1e-5))
+    plain = nn.InstanceNorm2d(4)
+    assert not list(plain.parameters()) and not list(plain.buffers())
+    close(plain(tensor(IMAGES[0])), ((IMAGES - mean) / np.sqrt(var + 1e-5))[0])
+    with pytest.raises(ValueError, match=r"expects 3-D or 4-D input, got shape \(5, 8\)"):
+        plain(tensor(ROWS))
+    with pytest.raises(ValueError, match=r"expects 3 channels, got 4 in input"):
+        nn.InstanceNorm2d(3, affine=True).double()(tensor(IMAGES))
+
+
+def test_group_norm():
+    layer = nn.GroupNorm(2, 4, eps=1e-3).double()
+    groups = IMAGES.reshape(2, 2, 2, 7, 6)
+    mean, var = groups.mean((2, 3, 4), keepdims=True), groups.var((2, 3, 4), keepdims=True)
+    close(layer(tensor(IMAGES)), ((groups - mean) / np.sqrt(var + 1e-3)).reshape(IMAGES.shape))
+    assert nn.GroupNorm(2, 4, bias=False).bias is None
+    with pytest.raises(ValueError, match="got 3 and 4"):
+        nn.GroupNorm(3, 4)
+
+
+def test_batch_norm_3d():
+    volumes = IMAGES[:, :, :, :, None] * np.arange(1.0, 3.0)
+    axes = (0, 2, 3, 4)
+    mean, var = volumes.mean(axes, keepdims=True), volumes.var(axes, keepdims=True)
+    layer = nn.BatchNorm3d(4).double()
+    close(layer(tensor(volumes)), (volumes - mean) / np.sqrt(var + 1e-5))
+    with pytest.raises(ValueError, match=r"expects 5-D input"):
+        layer(tensor(IMAGES))
