@@ -6,6 +6,7 @@ import pytest
 import fastnn
 from fastnn import from_numpy
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
+from tests.guard import guarded
 from tests.references.softmax import cross_entropy, log_softmax, softmax
 
 INF = float("inf")
@@ -32,6 +33,53 @@ def test_infinities_are_those_of_torch(level):
         )
         np.testing.assert_array_equal(fastnn.logsumexp(x, 1).numpy(), [-INF, 0, INF, np.nan])
         assert fastnn.log_softmax(x, 1).tolist()[1] == [0.0, -INF]
+
+
+@pytest.mark.parametrize("level", levels())
+def test_columns_equal_rows(level):
+    rng = np.random.default_rng(3)
+    x = rng.normal(0, 4, (70, 131)).astype(np.float32)
+    x[:, :4] = [-INF, INF, np.nan, 3.0]
+    x[1, 0], x[2, 3] = 1.0, -INF
+    x[:, 5] = -INF
+    dy = rng.standard_normal((70, 131)).astype(np.float32)
+    with using_isa(level):
+        for function in (fastnn.softmax, fastnn.log_softmax, fastnn.logsumexp):
+            results = []
+            for array, g, dim in ((x, dy, 0), (x.T.copy(), dy.T.copy(), 1)):
+                leaf = from_numpy(array).requires_grad_()
+                y = function(leaf, dim)
+                y.backward(from_numpy(g if y.ndim == 2 else dy[0]))
+                results.append((y.detach().numpy().T, leaf.grad.numpy().T))
+            for found, expected in zip(results[0], results[1], strict=True):
+                np.testing.assert_allclose(found, expected.T, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("at_end", [True, False])
+def test_columns_read_nothing_beyond_the_arguments(level, at_end):
+    for rows, columns in [(1, 3), (5, 7), (3, 33), (2, 100)]:
+        arrays = [
+            guarded(rows * columns, np.float32, at_end).reshape(rows, columns) for _ in range(2)
+        ]
+        with using_isa(level):
+            for function in (fastnn.softmax, fastnn.log_softmax):
+                leaf = from_numpy(arrays[0]).requires_grad_()
+                function(leaf, 0).backward(from_numpy(arrays[1]))
+
+
+def test_columns_run_on_several_threads():
+    x = np.random.default_rng(4).standard_normal((3, 300, 200)).astype(np.float32)
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        results = []
+        for threads in (1, 2, 3):
+            with num_threads(threads):
+                leaf = from_numpy(x.copy()).requires_grad_()
+                y = getattr(fastnn, name)(leaf, 1)
+                assert last_team() > 1 or threads == 1
+                y.backward(from_numpy(x[:, 0].copy() if name == "logsumexp" else x))
+                results.append((y.detach().numpy().tobytes(), leaf.grad.numpy().tobytes()))
+        assert results[0] == results[1] == results[2]
 
 
 def test_large_numbers():
