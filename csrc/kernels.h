@@ -103,17 +103,18 @@ typedef struct {
     void *dx;              /* [rows, n], or NULL: no gradient */
 } cross_entropy_args;
 
-/* norm.h: of each channel, a column or a row of x, one number in every array */
+/* norm.h: of each channel, a column or a row of x, one number in every array. With relu, and
+ * backward where a shift is given, y went through ReLU. */
 enum { NORM_COLUMNS, NORM_LINES, NORM_WAYS };
 typedef void (*norm_stats_fn)(const void *x, long rows, long step, long n, void *mean, void *slip,
                               void *m2);
 typedef void (*norm_apply_fn)(const void *x, const void *mean, const void *scale,
-                              const void *shift, void *y, long rows, long step, long n);
-typedef void (*norm_sums_fn)(const void *dy, const void *x, const void *mean, long rows, long step,
-                             long n, void *sum, void *dot);
+                              const void *shift, int relu, void *y, long rows, long step, long n);
+typedef void (*norm_sums_fn)(const void *dy, const void *x, const void *mean, const void *scale,
+                             const void *shift, long rows, long step, long n, void *sum, void *dot);
 typedef void (*norm_back_fn)(const void *dy, const void *x, const void *mean, const void *scale,
-                             const void *offset, const void *slope, void *dx, long rows, long step,
-                             long n);
+                             const void *shift, const void *offset, const void *slope, void *dx,
+                             long rows, long step, long n);
 
 /* loss.h */
 enum { LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS };

@@ -2,6 +2,7 @@
  *
  *   y = (x - mean) * scale + shift, scale = weight / sqrt(variance + eps)
  *
+ * or ReLU of that; backward works out y anew to see where it was positive.
  * A channel is a column of x, or a row (a "line") of it; kernels of both kinds do the same
  * to x[i * step + j], i < rows, j < n. Statistics of a chunk are taken in two passes while
  * it is in cache, the second about the first's mean: a mean of many digits is held as two
@@ -47,32 +48,55 @@ static void norm_stats_columns(const void *x_, long rows, long step, long n, voi
 #undef NORM_STATS
 }
 
-static void norm_apply_columns(const void *x_, const void *mean_, const void *scale_,
-                               const void *shift_, void *y_, long rows, long step, long n)
+INLINE vec norm_value(const int relu, vec deviation, vec scale, vec shift)
 {
-    const real *x = x_, *mean = mean_, *scale = scale_, *shift = shift_;
-    real *y = y_;
+    vec y = v_fma(deviation, scale, shift);
+    return relu ? v_max(v_zero(), y) : y;
+}
+
+/* the gradient of the value before ReLU */
+INLINE vec norm_gate(const int relu, vec dy, vec deviation, vec scale, vec shift)
+{
+    return relu ? v_where_positive(v_fma(deviation, scale, shift), dy, v_zero()) : dy;
+}
+
+INLINE void norm_apply_column_rows(const int relu, const real *x, const real *mean,
+                                   const real *scale, const real *shift, real *y, long rows,
+                                   long step, long n)
+{
     for (long i = 0; i < rows; i++, x += step, y += step)
         for (long c = 0; c < n; c += VL) {
             vec d = v_load_n(x + c, n - c) - v_load_n(mean + c, n - c);
-            d = v_fma(d, v_load_n(scale + c, n - c), v_load_n(shift + c, n - c));
+            d = norm_value(relu, d, v_load_n(scale + c, n - c), v_load_n(shift + c, n - c));
             v_store_n(y + c, d, n - c);
         }
 }
 
-INLINE void norm_sums_block(const real *dy, const real *x, const real *mean, long rows, long x_row,
+static void norm_apply_columns(const void *x, const void *mean, const void *scale,
+                               const void *shift, int relu, void *y, long rows, long step, long n)
+{
+    if (relu) norm_apply_column_rows(1, x, mean, scale, shift, y, rows, step, n);
+    else norm_apply_column_rows(0, x, mean, scale, shift, y, rows, step, n);
+}
+
+INLINE void norm_sums_block(const int relu, const real *dy, const real *x, const real *mean,
+                            const real *scale, const real *shift, long rows, long x_row,
                             real *sum, real *dot, const int nv, long n)
 {
-    vec m[4], s[4], d[4];
+    vec m[4], f[4], h[4], s[4], d[4];
     UNROLL for (int k = 0; k < nv; k++) {
         m[k] = v_load_n(mean + k * VL, n - k * VL);
+        f[k] = relu ? v_load_n(scale + k * VL, n - k * VL) : v_zero();
+        h[k] = relu ? v_load_n(shift + k * VL, n - k * VL) : v_zero();
         s[k] = d[k] = v_zero();
     }
     for (long i = 0; i < rows; i++)
         UNROLL for (int k = 0; k < nv; k++) {
+            vec deviation = v_load_n(x + i * x_row + k * VL, n - k * VL) - m[k];
             vec g = v_load_n(dy + i * x_row + k * VL, n - k * VL);
+            g = norm_gate(relu, g, deviation, f[k], h[k]);
             s[k] = s[k] + g;
-            d[k] = v_fma(g, v_load_n(x + i * x_row + k * VL, n - k * VL) - m[k], d[k]);
+            d[k] = v_fma(g, deviation, d[k]);
         }
     UNROLL for (int k = 0; k < nv; k++) {
         v_store_n(sum + k * VL, s[k], n - k * VL);
@@ -81,38 +105,54 @@ INLINE void norm_sums_block(const real *dy, const real *x, const real *mean, lon
 }
 
 /* the sum of dy and the dot of dy and x - mean, of the channels of one chunk */
-static void norm_sums_columns(const void *dy_, const void *x_, const void *mean_, long rows,
-                              long step, long n, void *sum_, void *dot_)
+static void norm_sums_columns(const void *dy_, const void *x_, const void *mean_,
+                              const void *scale_, const void *shift_, long rows, long step, long n,
+                              void *sum_, void *dot_)
 {
-    const real *dy = dy_, *x = x_, *mean = mean_;
+    const real *dy = dy_, *x = x_, *mean = mean_, *scale = scale_, *shift = shift_;
     real *sum = sum_, *dot = dot_;
 #define NORM_SUMS(nv, left) \
-    norm_sums_block(dy + c, x + c, mean + c, rows, step, sum + c, dot + c, nv, left)
-    V_BLOCKS(n, NORM_SUMS);
+    norm_sums_block(0, dy + c, x + c, mean + c, 0, 0, rows, step, sum + c, dot + c, nv, left)
+#define NORM_SUMS_RELU(nv, left)                                                           \
+    norm_sums_block(1, dy + c, x + c, mean + c, scale + c, shift + c, rows, step, sum + c, \
+                    dot + c, nv, left)
+    if (shift) V_BLOCKS(n, NORM_SUMS_RELU);
+    else V_BLOCKS(n, NORM_SUMS);
 #undef NORM_SUMS
+#undef NORM_SUMS_RELU
 }
 
 /* dx = scale * dy - offset - slope * (x - mean) */
-INLINE vec norm_slope(vec dy, vec x, vec mean, vec scale, vec offset, vec slope)
+INLINE vec norm_slope(const int relu, vec dy, vec deviation, vec scale, vec shift, vec offset,
+                      vec slope)
 {
-    return v_fnma(x - mean, slope, v_fma(dy, scale, -offset));
+    dy = norm_gate(relu, dy, deviation, scale, shift);
+    return v_fnma(deviation, slope, v_fma(dy, scale, -offset));
 }
 
-static void norm_back_columns(const void *dy_, const void *x_, const void *mean_,
-                              const void *scale_, const void *offset_, const void *slope_,
-                              void *dx_, long rows, long step, long n)
+INLINE void norm_back_column_rows(const int relu, const real *dy, const real *x, const real *mean,
+                                  const real *scale, const real *shift, const real *offset,
+                                  const real *slope, real *dx, long rows, long step, long n)
 {
-    const real *dy = dy_, *x = x_, *mean = mean_;
-    const real *scale = scale_, *offset = offset_, *slope = slope_;
-    real *dx = dx_;
     for (long i = 0; i < rows; i++, dy += step, x += step, dx += step)
         for (long c = 0; c < n; c += VL) {
             const long left = n - c;
-            vec g = norm_slope(v_load_n(dy + c, left), v_load_n(x + c, left),
-                               v_load_n(mean + c, left), v_load_n(scale + c, left),
+            vec g = norm_slope(relu, v_load_n(dy + c, left),
+                               v_load_n(x + c, left) - v_load_n(mean + c, left),
+                               v_load_n(scale + c, left),
+                               relu ? v_load_n(shift + c, left) : v_zero(),
                                v_load_n(offset + c, left), v_load_n(slope + c, left));
             v_store_n(dx + c, g, left);
         }
+}
+
+static void norm_back_columns(const void *dy, const void *x, const void *mean, const void *scale,
+                              const void *shift, const void *offset, const void *slope, void *dx,
+                              long rows, long step, long n)
+{
+    if (shift)
+        norm_back_column_rows(1, dy, x, mean, scale, shift, offset, slope, dx, rows, step, n);
+    else norm_back_column_rows(0, dy, x, mean, scale, shift, offset, slope, dx, rows, step, n);
 }
 
 /* --- lines --- */
@@ -162,52 +202,65 @@ static void norm_stats_lines(const void *x_, long rows, long step, long n, void 
 }
 
 static void norm_apply_lines(const void *x_, const void *mean_, const void *scale_,
-                             const void *shift_, void *y_, long rows, long step, long n)
+                             const void *shift_, int relu, void *y_, long rows, long step, long n)
 {
     const real *x = x_, *mean = mean_, *scale = scale_, *shift = shift_;
     real *y = y_;
     for (long i = 0; i < rows; i++, x += step, y += step) {
         const vec m = v_set1(mean[i]), f = v_set1(scale[i]), s = v_set1(shift[i]);
+        const vec floor = v_set1(relu ? 0 : -INFINITY);
         for (long j = 0; j < n; j += VL)
-            v_store_n(y + j, v_fma(v_load_n(x + j, n - j) - m, f, s), n - j);
+            v_store_n(y + j, v_max(floor, norm_value(0, v_load_n(x + j, n - j) - m, f, s)), n - j);
     }
 }
 
-static void norm_sums_lines(const void *dy_, const void *x_, const void *mean_, long rows,
-                            long step, long n, void *sum_, void *dot_)
+INLINE void norm_sums_line(const int relu, const real *dy, const real *x, vec m, vec f, vec h,
+                           long n, real *sum, real *dot)
 {
-    const real *dy = dy_, *x = x_, *mean = mean_;
+    vec s[4], d[4];
+    UNROLL for (int k = 0; k < 4; k++) s[k] = d[k] = v_zero();
+    for (long j = 0; j < n; j += 4 * VL)
+        UNROLL for (int k = 0; k < 4; k++) {
+            const long at = j + k * VL, left = n - at;
+            if (left <= 0) break;
+            vec deviation = v_load_n(x + at, left) - m;
+            vec g = v_load_n(dy + at, left); /* zero beyond the end: adds nothing */
+            g = norm_gate(relu, g, deviation, f, h);
+            s[k] = s[k] + g;
+            d[k] = v_fma(g, deviation, d[k]);
+        }
+    *sum = v_sum((s[0] + s[1]) + (s[2] + s[3]));
+    *dot = v_sum((d[0] + d[1]) + (d[2] + d[3]));
+}
+
+static void norm_sums_lines(const void *dy_, const void *x_, const void *mean_,
+                            const void *scale_, const void *shift_, long rows, long step, long n,
+                            void *sum_, void *dot_)
+{
+    const real *dy = dy_, *x = x_, *mean = mean_, *scale = scale_, *shift = shift_;
     real *sum = sum_, *dot = dot_;
     for (long i = 0; i < rows; i++, dy += step, x += step) {
         const vec m = v_set1(mean[i]);
-        vec s[4], d[4];
-        UNROLL for (int k = 0; k < 4; k++) s[k] = d[k] = v_zero();
-        for (long j = 0; j < n; j += 4 * VL)
-            UNROLL for (int k = 0; k < 4; k++) {
-                const long at = j + k * VL, left = n - at;
-                if (left <= 0) break;
-                vec g = v_load_n(dy + at, left);      /* zero beyond the end: adds nothing */
-                s[k] = s[k] + g;
-                d[k] = v_fma(g, v_load_n(x + at, left) - m, d[k]);
-            }
-        sum[i] = v_sum((s[0] + s[1]) + (s[2] + s[3]));
-        dot[i] = v_sum((d[0] + d[1]) + (d[2] + d[3]));
+        if (shift)
+            norm_sums_line(1, dy, x, m, v_set1(scale[i]), v_set1(shift[i]), n, sum + i, dot + i);
+        else norm_sums_line(0, dy, x, m, m, m, n, sum + i, dot + i);
     }
 }
 
 static void norm_back_lines(const void *dy_, const void *x_, const void *mean_,
-                            const void *scale_, const void *offset_, const void *slope_,
-                            void *dx_, long rows, long step, long n)
+                            const void *scale_, const void *shift_, const void *offset_,
+                            const void *slope_, void *dx_, long rows, long step, long n)
 {
     const real *dy = dy_, *x = x_, *mean = mean_;
-    const real *scale = scale_, *offset = offset_, *slope = slope_;
+    const real *scale = scale_, *shift = shift_, *offset = offset_, *slope = slope_;
     real *dx = dx_;
     for (long i = 0; i < rows; i++, dy += step, x += step, dx += step) {
-        const vec m = v_set1(mean[i]), f = v_set1(scale[i]);
+        const vec m = v_set1(mean[i]), f = v_set1(scale[i]), h = v_set1(shift ? shift[i] : 0);
         const vec o = v_set1(offset[i]), s = v_set1(slope[i]);
         for (long j = 0; j < n; j += VL) {
-            vec g = norm_slope(v_load_n(dy + j, n - j), v_load_n(x + j, n - j), m, f, o, s);
-            v_store_n(dx + j, g, n - j);
+            vec g = v_load_n(dy + j, n - j), d = v_load_n(x + j, n - j) - m;
+            v_store_n(dx + j, shift ? norm_slope(1, g, d, f, h, o, s)
+                                    : norm_slope(0, g, d, f, h, o, s), n - j);
         }
     }
 }

@@ -27,13 +27,14 @@ cdef void channel_statistics(const Channels* s, const char* x, char* parts, doub
 cdef void channel_constants(const Channels* s, const double* mean, const double* var, double eps,
                             const char* w, const char* b, char* constants,
                             int threads) noexcept nogil
-cdef void channel_forward(const Channels* s, const char* x, const char* constants, char* y,
-                          int threads) noexcept nogil
+cdef void channel_forward(const Channels* s, const char* x, const char* constants, bint relu,
+                          char* y, int threads) noexcept nogil
 # the gradients of w and b, and, with dx, that of x; `sums` holds 2 * N * C doubles and
-# `slopes` 2 * set_samples * C numbers. training: the statistics are those of x itself
+# `slopes` 2 * set_samples * C numbers. training: the statistics are those of x itself; relu:
+# so ended the forward pass
 cdef void channel_backward(const Channels* s, const char* dy, const char* x, const char* constants,
-                           bint training, char* parts, double* sums, char* slopes, char* dw,
-                           char* db, char* dx, int threads) noexcept nogil
+                           bint training, bint relu, char* parts, double* sums, char* slopes,
+                           char* dw, char* db, char* dx, int threads) noexcept nogil
 
 # --- for layer norm ---
 

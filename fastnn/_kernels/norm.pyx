@@ -29,7 +29,7 @@ cdef struct Norm:
     long step                # numbers from a row of x to the next
     long chunk, chunks       # positions of an item; of a sample
     long block, blocks       # channels of an item; of a sample
-    bint training
+    bint training, relu
     double eps
     const char* x
     const char* dy
@@ -127,6 +127,10 @@ cdef inline char* slope(const Norm* c, long sample, long k, long channel) noexce
 
 cdef inline double constant_number(const Norm* c, long sample, long k, long channel) noexcept nogil:
     return number(c.s.dtype, constant(c, sample, k, channel), 0)
+
+
+cdef inline char* relu_shift(const Norm* c, long sample, long channel) noexcept nogil:
+    return constant(c, sample, SHIFT, channel) if c.relu else NULL
 
 
 # --- blocks of channels of a sample -------------------------------------------
@@ -248,14 +252,14 @@ cdef void forward_item(void* context, long item, int thread) noexcept nogil:
     cdef Item i = item_of(c, item)
     c.table.norm_apply[c.way](c.x + i.at, constant(c, i.sample, MEAN, i.channel),
                               constant(c, i.sample, SCALE, i.channel),
-                              constant(c, i.sample, SHIFT, i.channel), c.y + i.at, i.rows, c.step,
-                              i.n)
+                              constant(c, i.sample, SHIFT, i.channel), c.relu, c.y + i.at, i.rows,
+                              c.step, i.n)
 
 
-cdef void channel_forward(const Channels* s, const char* x, const char* constants, char* y,
-                          int threads) noexcept nogil:
+cdef void channel_forward(const Channels* s, const char* x, const char* constants, bint relu,
+                          char* y, int threads) noexcept nogil:
     cdef Norm c = problem(s, x)
-    c.constants, c.y = <char*>constants, y
+    c.constants, c.relu, c.y = <char*>constants, relu, y
     for_items(forward_item, &c, threads)
 
 
@@ -265,7 +269,9 @@ cdef void sums_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
     cdef Item i = item_of(c, item)
     c.table.norm_sums[c.way](c.dy + i.at, c.x + i.at, constant(c, i.sample, MEAN, i.channel),
-                             i.rows, c.step, i.n, part(c, i.sample, i.chunk, 0, i.channel),
+                             constant(c, i.sample, SCALE, i.channel),
+                             relu_shift(c, i.sample, i.channel), i.rows, c.step, i.n,
+                             part(c, i.sample, i.chunk, 0, i.channel),
                              part(c, i.sample, i.chunk, 1, i.channel))
 
 
@@ -326,15 +332,17 @@ cdef void backward_item(void* context, long item, int thread) noexcept nogil:
     cdef Item i = item_of(c, item)
     c.table.norm_back[c.way](c.dy + i.at, c.x + i.at, constant(c, i.sample, MEAN, i.channel),
                              constant(c, i.sample, SCALE, i.channel),
+                             relu_shift(c, i.sample, i.channel),
                              slope(c, i.sample, 0, i.channel), slope(c, i.sample, 1, i.channel),
                              c.y + i.at, i.rows, c.step, i.n)
 
 
 cdef void channel_backward(const Channels* s, const char* dy, const char* x, const char* constants,
-                           bint training, char* parts, double* sums, char* slopes, char* dw,
-                           char* db, char* dx, int threads) noexcept nogil:
+                           bint training, bint relu, char* parts, double* sums, char* slopes,
+                           char* dw, char* db, char* dx, int threads) noexcept nogil:
     cdef Norm c = problem(s, x)
-    c.dy, c.constants, c.training, c.parts = dy, <char*>constants, training, parts
+    c.dy, c.constants, c.parts = dy, <char*>constants, parts
+    c.training, c.relu = training, relu
     c.slopes, c.dw, c.db, c.y = slopes, dw, db, dx
     c.first, c.second = sums, sums + s.N * s.C
     for_items(sums_item, &c, threads)

@@ -101,13 +101,15 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*norm_stats_fn)(const void* x, long rows, long step, long n, void* mean,
                                    void* slip, void* m2) noexcept nogil
     ctypedef void (*norm_apply_fn)(const void* x, const void* mean, const void* scale,
-                                   const void* shift, void* y, long rows, long step,
+                                   const void* shift, int relu, void* y, long rows, long step,
                                    long n) noexcept nogil
-    ctypedef void (*norm_sums_fn)(const void* dy, const void* x, const void* mean, long rows,
-                                  long step, long n, void* sum, void* dot) noexcept nogil
+    ctypedef void (*norm_sums_fn)(const void* dy, const void* x, const void* mean,
+                                  const void* scale, const void* shift, long rows, long step,
+                                  long n, void* sum, void* dot) noexcept nogil
     ctypedef void (*norm_back_fn)(const void* dy, const void* x, const void* mean,
-                                  const void* scale, const void* offset, const void* slope,
-                                  void* dx, long rows, long step, long n) noexcept nogil
+                                  const void* scale, const void* shift, const void* offset,
+                                  const void* slope, void* dx, long rows, long step,
+                                  long n) noexcept nogil
 
     ctypedef struct pool_axis:
         long size, windows, dilation

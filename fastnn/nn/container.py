@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import index as as_index
 from typing import Any
 
+from fastnn.nn.activation import ReLU
+from fastnn.nn.linear import Linear
 from fastnn.nn.module import Module
+from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
+
+# modules that have a forward_relu(): forward() and ReLU in one operation, with the same bits
+TAKE_IN_RELU = {Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d}
+
+
+def is_plain(module: Module) -> bool:
+    """Is a call of the module nothing but its class's forward()?"""
+    return not module._hooked and "forward" not in module.__dict__
 
 
 class Numbered(Module):
@@ -82,6 +93,8 @@ class Numbered(Module):
 class Sequential(Numbered):
     """Modules run one after the other: Sequential(first, second, ...), or an OrderedDict.
 
+    A ReLU is computed together with the module before it where that can take it in.
+
     >>> import fastnn
     >>> net = fastnn.nn.Sequential(fastnn.nn.Linear(4, 8), fastnn.nn.ReLU())
     >>> net(fastnn.zeros(3, 4)).shape
@@ -121,9 +134,21 @@ class Sequential(Numbered):
 
     def forward(self, input: Any) -> Any:
         own = self.__dict__
+        waiting = None  # a module that would take in a ReLU that follows
         for name in self._module_names:
-            input = own[name](input)
-        return input
+            module = own[name]
+            if waiting is not None:
+                if type(module) is ReLU and is_plain(module):
+                    input = waiting.forward_relu(input)
+                    waiting = None
+                    continue
+                input = waiting(input)
+                waiting = None
+            if type(module) in TAKE_IN_RELU and is_plain(module):
+                waiting = module
+            else:
+                input = module(input)
+        return input if waiting is None else waiting(input)
 
 
 class ModuleList(Numbered):

@@ -8,6 +8,7 @@ from fastnn.nn.functional import linear
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import empty
+from fastnn.ops.matmul import linear_relu
 
 
 class Identity(Module):
@@ -51,6 +52,9 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
+
+    def forward_relu(self, input: Tensor) -> Tensor:
+        return linear_relu(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (

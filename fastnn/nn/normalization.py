@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastnn._core.dtype import DType, int64
 from fastnn._core.tensor import Tensor
 from fastnn.nn import init
@@ -16,6 +18,7 @@ from fastnn.nn.functional import (
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import empty, ones, zeros
+from fastnn.ops.norm import batch_norm_relu
 
 
 class ChannelNorm(Module):
@@ -91,13 +94,19 @@ class BatchNorm(ChannelNorm):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        return self.normalize(batch_norm, input)
+
+    def forward_relu(self, input: Tensor) -> Tensor:
+        return self.normalize(batch_norm_relu, input)
+
+    def normalize(self, operation: Callable[..., Tensor], input: Tensor) -> Tensor:
         self.check(input)
         momentum = self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked.add_(1)
             if momentum is None:
                 momentum = 1.0 / self.num_batches_tracked.item()
-        return batch_norm(
+        return operation(
             input,
             self.running_mean,
             self.running_var,

@@ -8,19 +8,24 @@ column. Stacks are broadcast against each other, without copying.
 from libc.string cimport memset
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+    Node, attach, edge, give, needs_graph, new_node, save0, save1, save2, saved0, saved1,
+    saved2,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport contiguous
 from fastnn._core.storage cimport (
     GEMM_IMAGE, PACK_KEY, Packed, packed_done, packed_image, scratch_give, scratch_take,
 )
-from fastnn._core.tensor cimport FLOAT32, MAX_NDIM, Tensor, as_tensor, hot_operators, new_tensor
+from fastnn._core.tensor cimport (
+    FLOAT32, MAX_NDIM, Tensor, alias, as_tensor, hot_operators, new_tensor,
+)
 from fastnn._kernels.gemm cimport (
     Gemm, gemm, gemm_image_bytes, gemm_job, gemm_ns, gemm_pack_image, gemm_scratch_bytes,
     gemm_threads,
 )
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
+from fastnn._kernels.pointwise cimport PW_relu_backward
+from fastnn.ops.broadcast cimport pointwise_binary
 from fastnn.ops.reduce cimport sum_to_shape
 
 from fastnn.ops.registry import op
@@ -452,19 +457,14 @@ cdef int check_linear(Tensor x, Tensor w, Tensor bias) except -1:
     return 0
 
 
-def linear(input, weight, bias=None):
-    """input weight^T + bias: input (..., I), weight (O, I), bias (O,), result (..., O).
-
-    >>> fastnn.nn.functional.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
-    tensor([[3., 3., 3.]])
-    """
+cdef Tensor affine(object input, object weight, object bias, bint relu):
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(weight, "weight"), y
     cdef Tensor b = None if bias is None else as_tensor(bias, "bias")
     cdef Node node
     check_linear(x, w, b)
-    y = linear_forward(x, w, b, False)
+    y = linear_forward(x, w, b, relu)
     if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(b)):
-        node = new_node(linear_backward, "linear")
+        node = new_node(linear_backward, "linear_relu" if relu else "linear")
         node.input0, node.input1 = edge(x), edge(w)
         if node.input0 is not None:
             save1(node, w)
@@ -472,16 +472,34 @@ def linear(input, weight, bias=None):
             save0(node, x)
         if b is not None:
             node.input2 = edge(b)
+        if relu:
+            save2(node, alias(y))
         attach(y, node)
     return y
 
 
+def linear(input, weight, bias=None):
+    """input weight^T + bias: input (..., I), weight (O, I), bias (O,), result (..., O).
+
+    >>> fastnn.nn.functional.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
+    tensor([[3., 3., 3.]])
+    """
+    return affine(input, weight, bias, False)
+
+
+def linear_relu(input, weight, bias=None):
+    """ReLU of linear(), in one pass."""
+    return affine(input, weight, bias, True)
+
+
 cdef int linear_backward(Node node, Tensor dy) except -1:
-    """dx = dy w, dw = dy^T x, dbias = the column sums of dy."""
+    """dx = dy w, dw = dy^T x, dbias = the column sums of dy; dy only where ReLU let y through."""
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef int vector = 1 if dy.ndim_ == 1 else 0, d
     cdef Tensor _x, w, dx             # _x is what a looks into
     cdef Stack a, s
+    if node.saved2 is not None:
+        dy = pointwise_binary(PW_relu_backward, dy, saved2(node))
     dy = all_rows(with_unit_step(dy), vector, &s)
     if node.input0 is not None:
         w = saved1(node)
@@ -506,4 +524,5 @@ OPS = [
     op("mv", mv, method=True, cases="mv"),
     op("dot", dot, method=True, cases="dot"),
     op("linear", linear, cases="linear", public=False),
+    op("linear_relu", linear_relu, cases="linear", public=False),
 ]

@@ -139,7 +139,7 @@ cdef Tensor constants_of(const Channels* s, Tensor x, Tensor running_mean, Tenso
 
 cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean,
                        Tensor running_var, bint pooled, long groups, bint training,
-                       double momentum, double eps, const char* label):
+                       double momentum, double eps, bint relu, const char* label):
     cdef Tensor w = parameter(weight, x, "weight"), b = parameter(bias, x, "bias")
     cdef Tensor source = x if lies_innermost(x, 1) else contiguous(x), constants, y
     cdef Channels s = channels_of(source, pooled, groups)
@@ -148,14 +148,14 @@ cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean
     constants = constants_of(&s, source, running_mean, running_var, w, b, training, momentum, eps)
     y = new_like(source, x.dtype_)
     with nogil:
-        channel_forward(&s, source.ptr, constants.ptr, y.ptr, threads)
+        channel_forward(&s, source.ptr, constants.ptr, relu, y.ptr, threads)
     if needs_graph(x) or (w is not None and needs_graph(<Tensor>weight)) or (
             b is not None and needs_graph(<Tensor>bias)):
         node = new_node(normalized_backward, label)
         node.input0 = edge(x)
         node.input1 = None if w is None else edge(<Tensor>weight)
         node.input2 = None if b is None else edge(<Tensor>bias)
-        node.i[0], node.i[1], node.i[2] = pooled, groups, training
+        node.i[0], node.i[1], node.i[2], node.i[3] = pooled, groups, training, relu
         save0(node, source)
         save1(node, constants)
         attach(y, node)
@@ -165,7 +165,7 @@ cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean
 cdef int normalized_backward(Node node, Tensor dy) except -1:
     cdef Tensor x = saved0(node), constants = saved1(node), dx = None, dw, db
     cdef Channels s = channels_of(x, node.i[0], node.i[1])
-    cdef bint training = node.i[2]
+    cdef bint training = node.i[2], relu = node.i[3]
     cdef int threads = channel_threads(&s)
     cdef long sums = 2 * s.N * s.C, slopes = 2 * set_samples(&s) * s.C
     cdef size_t nbytes = sums * sizeof(double) + slopes * itemsize(s.dtype)
@@ -182,7 +182,7 @@ cdef int normalized_backward(Node node, Tensor dy) except -1:
     scratch = <double*>scratch_take(nbytes)
     slopes_data = <char*>(scratch + sums)
     with nogil:
-        channel_backward(&s, dy.ptr, x.ptr, constants.ptr, training,
+        channel_backward(&s, dy.ptr, x.ptr, constants.ptr, training, relu,
                          slopes_data + slopes * itemsize(s.dtype), scratch, slopes_data, dw.ptr,
                          db.ptr, dx_data, threads)
     scratch_give(scratch, nbytes)
@@ -200,6 +200,20 @@ cdef long positions(Tensor x) noexcept:
 
 # --- batch, group and instance norm ---------------------------------------------------
 
+cdef Tensor batch_normalized(object input, object running_mean, object running_var, object weight,
+                             object bias, bint training, double momentum, double eps, bint relu):
+    cdef Tensor x = image(input, "batch_norm")
+    mean = channel_numbers(running_mean, x, "running_mean")
+    var = channel_numbers(running_var, x, "running_var")
+    if training and x.shape_[0] * positions(x) == 1:
+        raise ValueError("Expected more than 1 value per channel when training, "
+                         f"got input size {shape_text(x)}")
+    if not training and (mean is None or var is None):
+        raise ValueError("running_mean and running_var must be given when training is False")
+    return normalized(x, weight, bias, mean, var, True, x.shape_[1], training, momentum, eps,
+                      relu, "batch_norm_relu" if relu else "batch_norm")
+
+
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
                momentum=0.1, eps=1e-5):
     """(input - mean) / sqrt(var + eps) * weight + bias, channel by channel.
@@ -213,16 +227,15 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     >>> fastnn.nn.functional.batch_norm(x, None, None, training=True, eps=0.0).tolist()
     [[-1.0], [1.0]]
     """
-    cdef Tensor x = image(input, "batch_norm")
-    mean = channel_numbers(running_mean, x, "running_mean")
-    var = channel_numbers(running_var, x, "running_var")
-    if training and x.shape_[0] * positions(x) == 1:
-        raise ValueError("Expected more than 1 value per channel when training, "
-                         f"got input size {shape_text(x)}")
-    if not training and (mean is None or var is None):
-        raise ValueError("running_mean and running_var must be given when training is False")
-    return normalized(x, weight, bias, mean, var, True, x.shape_[1], training, momentum, eps,
-                      "batch_norm")
+    return batch_normalized(input, running_mean, running_var, weight, bias, training, momentum,
+                            eps, False)
+
+
+def batch_norm_relu(input, running_mean, running_var, weight=None, bias=None, training=False,
+                    momentum=0.1, eps=1e-5):
+    """ReLU of batch_norm(), in one pass."""
+    return batch_normalized(input, running_mean, running_var, weight, bias, training, momentum,
+                            eps, True)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
@@ -243,7 +256,8 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     if x.size_ == groups:
         raise ValueError("Expected more than 1 value per channel when training, "
                          f"got input size {shape_text(x)} in {num_groups} groups")
-    return normalized(x, weight, bias, None, None, False, groups, True, 0, eps, "group_norm")
+    return normalized(x, weight, bias, None, None, False, groups, True, 0, eps, False,
+                      "group_norm")
 
 
 def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None,
@@ -268,7 +282,7 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
         raise ValueError("running_mean and running_var must be given when use_input_stats is "
                          "False")
     return normalized(x, weight, bias, mean, var, not use_input_stats, x.shape_[1],
-                      use_input_stats, momentum, eps, "instance_norm")
+                      use_input_stats, momentum, eps, False, "instance_norm")
 
 
 # --- local response norm --------------------------------------------------------------
@@ -299,6 +313,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
 
 OPS = [
     op("batch_norm", batch_norm, cases="batch_norm", public=False),
+    op("batch_norm_relu", batch_norm_relu, cases="batch_norm", public=False),
     op("group_norm", group_norm, cases="group_norm", public=False),
     op("instance_norm", instance_norm, cases="instance_norm", public=False),
     op("local_response_norm", local_response_norm, cases="local_response_norm", public=False),

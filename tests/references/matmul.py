@@ -18,6 +18,10 @@ def linear(x, w, bias=0.0):
     return matmul(x, w.T) + bias
 
 
+def linear_relu(x, w, bias=0.0):
+    return np.maximum(linear(x, w, bias), 0)
+
+
 REFERENCES = {
     "matmul": matmul,
     "mm": matmul,
@@ -25,4 +29,5 @@ REFERENCES = {
     "mv": matmul,
     "dot": matmul,
     "linear": linear,
+    "linear_relu": linear_relu,
 }

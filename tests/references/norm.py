@@ -24,6 +24,10 @@ def batch_norm(
     return y
 
 
+def batch_norm_relu(*args, **kwargs):
+    return np.maximum(batch_norm(*args, **kwargs), 0)
+
+
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     x = np.asarray(x, np.float64)
     inner = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -78,6 +82,7 @@ def rms_norm(x, normalized_shape, weight=1.0, eps=0.0):
 
 REFERENCES = {
     "batch_norm": batch_norm,
+    "batch_norm_relu": batch_norm_relu,
     "group_norm": group_norm,
     "instance_norm": instance_norm,
     "local_response_norm": local_response_norm,
