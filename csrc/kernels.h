@@ -135,22 +135,30 @@ typedef struct {
     double dropped;      /* what takes the place of the rest */
 } dropout_rule;
 
-/* optim.h: the constants of one optimiser step, the same for every number */
-typedef struct {
-    double sign;         /* -1 to maximise */
-    double weight_decay;
-    double lr, momentum, damp; /* damp = 1 - dampening */
-    int nesterov, first;
-} sgd_rule;
+/* optim.h: the rules of optimisers, and the constants of one step, the same for every
+ * number of a parameter. An optimiser reads those that its formula there names. */
+enum {
+    OPTIM_SGD, OPTIM_ADAM, OPTIM_ADAMAX, OPTIM_RMSPROP, OPTIM_ADAGRAD, OPTIM_ADADELTA,
+    OPTIM_RPROP, OPTIM_ASGD, OPTIM_KINDS, OPTIM_STATES = 3
+};
 
 typedef struct {
-    double sign;
+    double sign;         /* -1 to maximise */
     double weight_decay; /* added to the gradient */
-    double shrink;       /* 1 - lr * weight decay where it is decoupled, else 1 */
-    double m_gain, v_gain, beta2; /* 1 - beta1, 1 - beta2 */
-    double step, root;   /* lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t) */
-    double eps;
-} adam_rule;
+    double shrink;       /* what the parameter is multiplied by first: decoupled weight decay */
+    double step;         /* what the direction is multiplied by: the learning rate, corrected */
+    double ahead;        /* NAdam: the same for the gradient itself */
+    double decay1, gain1, decay2, gain2; /* of the running means: new = decay old + gain g */
+    double eps, root;
+    double low, high;    /* Rprop: bounds of the step sizes */
+    int nesterov, first, plain;
+} optim_rule;
+
+typedef void (*optim_fn)(void *x, const void *dx, void *const *state, long n,
+                         const optim_rule *rule);
+
+/* clip.h: the sum over n numbers of x^2, of |x| or of |x|^p, or the largest |x| */
+enum { NORM_SQUARES, NORM_ABS, NORM_POWER, NORM_LARGEST, NORM_KINDS };
 
 /* The windows of a pooling along one axis. Window o has count[o] taps, the first
  * at begin[o], `dilation` apart, all inside; share[o] is what an average weighs
@@ -252,10 +260,24 @@ typedef struct {
     /* pointwise.h */
     pointwise_fn pointwise[PW_COUNT];
 
-    /* optim.h */
-    void (*sgd_step)(void *x, const void *dx, void *buf, long n, const sgd_rule *rule);
-    void (*adam_step)(void *x, const void *dx, void *m, void *v, void *vmax, long n,
-                      const adam_rule *rule);
+    /* optim.h: n numbers of a parameter, its gradient and its state */
+    optim_fn optim[OPTIM_KINDS];
+
+    /* clip.h; clip_scale: x *= factor; clip_value: x held within [low, high] */
+    double (*clip_norm[NORM_KINDS])(const void *x, long n, double p);
+    void (*clip_scale)(void *x, long n, double factor);
+    void (*clip_value)(void *x, long n, double low, double high);
+
+    /* embedding.h: rows of n numbers */
+    void (*rows_sum)(const void *x, const int64_t *which, const void *scale, long count,
+                     double divisor, long n, void *y);
+    void (*rows_max)(const void *x, const int64_t *which, long count, long n, void *y,
+                     int32_t *tap);
+    void (*rows_max_back)(const void *dy, const int64_t *which, const int64_t *order,
+                          const int32_t *tap, long count, long n, void *y);
+    void (*rows_dot)(const void *x, const void *w, const int64_t *which, long count, long n,
+                     void *y);
+    void (*rows_add)(const void *x, double alpha, void *y, long n);
 
     /* random.h: elements first .. first + n - 1 of the stream */
     void (*random_uniform)(const random_stream *s, long first, long n, double low, double high,

@@ -23,6 +23,8 @@
 #include "kernels/rnn.h"
 #include "kernels/norm.h"
 #include "kernels/norm_rows.h"
+#include "kernels/embedding.h"
+#include "kernels/clip.h"
 
 extern const fastnn_kernels TABLE;
 const fastnn_kernels TABLE = {
@@ -47,4 +49,6 @@ const fastnn_kernels TABLE = {
     RNN_ROWS
     NORM_ROWS
     NORM_ROWS_ROWS
+    EMBEDDING_ROWS
+    CLIP_ROWS
 };

@@ -1,5 +1,6 @@
 # The graph: nodes, what they save, and how gradients are handed on.
 
+from fastnn._core.sparse cimport SparseRows
 from fastnn._core.tensor cimport Tensor
 
 cdef class Node
@@ -41,6 +42,7 @@ cdef Tensor saved2(Node node)
 
 # for use in a backward function: hand a gradient on; `where` may be None
 cdef int give(object where, Tensor gradient) except -1
+cdef int give_rows(Tensor leaf, SparseRows gradient) except -1   # taken over: made for this call
 
 # for use in a backward function: will the graph be needed again (retain_graph)? If
 # not, what the node saved in `extra` for itself alone may be overwritten; then

@@ -10,6 +10,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdlib cimport free, realloc
 
 from fastnn._core.checks cimport check_writable, shape_text
+from fastnn._core.sparse cimport SparseRows, add_gradients
 from fastnn._core.tensor cimport (
     Tensor, alias, as_tensor, copy_into, dtype_of, hot_operators, is_dense, new_like, new_tensor,
     same_shape,
@@ -350,27 +351,44 @@ cdef Node pop(node_queue* q):
     return top
 
 
-cdef int accumulate(Tensor leaf, Tensor gradient, bint owned) except -1:
-    """leaf.grad += gradient; the first gradient is taken over if nobody else holds it."""
-    cdef Tensor before, total
+cdef int add_up(Tensor leaf, object gradient) except -1:
+    """leaf.grad += gradient, if there is one yet; returns whether there was."""
+    cdef object before, total
     cdef bint mode = grad_mode_get()
     grad_mode_set(False)
     try:
         while leaf.grad_ is not None:
             before = leaf.grad_
-            total = hot_operators().add(before, gradient)
+            if type(before) is SparseRows or type(gradient) is SparseRows:
+                total = add_gradients(before, gradient)
+            else:
+                total = hot_operators().add(before, gradient)
             if leaf.grad_ is before:          # else another thread has added its own meanwhile
                 leaf.grad_ = total
-                return 0
+                return True
     finally:
         grad_mode_set(mode)
+    return False
+
+
+cdef int accumulate(Tensor leaf, Tensor gradient, bint owned) except -1:
+    """leaf.grad += gradient; the first gradient is taken over if nobody else holds it."""
+    cdef Tensor copy
+    if leaf.grad_ is not None and add_up(leaf, gradient):
+        return 0
     if (owned and gradient.base is None and is_dense(gradient)
             and Py_REFCNT(<PyObject*>gradient.storage) == 1):
         leaf.grad_ = gradient
     else:
-        total = new_tensor(gradient.dtype_, gradient.ndim_, gradient.shape_)
-        copy_into(total, gradient)
-        leaf.grad_ = total
+        copy = new_tensor(gradient.dtype_, gradient.ndim_, gradient.shape_)
+        copy_into(copy, gradient)
+        leaf.grad_ = copy
+    return 0
+
+
+cdef int give_rows(Tensor leaf, SparseRows gradient) except -1:
+    if leaf.grad_ is None or not add_up(leaf, gradient):
+        leaf.grad_ = gradient
     return 0
 
 

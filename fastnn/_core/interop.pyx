@@ -108,7 +108,7 @@ def __deepcopy__(self, memo):
     y = duplicate(x)
     y.tracked = x.tracked
     if x.grad_ is not None:
-        y.grad_ = __deepcopy__(x.grad_, memo)
+        y.grad_ = x.grad_.__deepcopy__(memo)
     memo[id(x)] = y
     return y
 

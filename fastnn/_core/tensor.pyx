@@ -214,6 +214,10 @@ cdef class Tensor:
         return "cpu"
 
     @property
+    def is_sparse(self):
+        return False
+
+    @property
     def itemsize(self):
         return itemsize(self.dtype_)
 
@@ -400,8 +404,10 @@ cdef class Tensor:
     def grad(self, value):
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
-            if not same_shape(self, <Tensor>value) or self.dtype_ != (<Tensor>value).dtype_:
+                from fastnn._core.sparse import SparseRows
+                if not isinstance(value, SparseRows):
+                    raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
+            if self.shape != value.shape or self.dtype is not value.dtype:
                 raise ValueError(f"grad must have shape {self.shape} and dtype {self.dtype.name}, "
                                  f"got {value.shape} and {value.dtype.name}")
         self.grad_ = value

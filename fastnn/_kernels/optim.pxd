@@ -1,19 +1,21 @@
 # Optimiser steps over all parameters at once.
 
-from fastnn._kernels.runtime cimport adam_rule, sgd_rule
+from libc.stdint cimport int64_t
 
-# One parameter, its gradient and its state: n numbers each, in the same order in memory.
+from fastnn._kernels.runtime cimport optim_rule
+
+# One parameter, its gradient and its state, in the same order in memory. Where the
+# gradient holds some rows only, only these of the parameter and its state are stepped.
 cdef struct Update:
     void* x
     const void* dx
-    void* state0               # SGD: momentum buffer or NULL; Adam: m
-    void* state1               # Adam: v
-    void* state2               # Adam: vmax or NULL
-    long n
+    void* state[3]             # as optim.h numbers them; NULL where there is none
+    long n                     # elements of the gradient, 1 or more
+    const int64_t* rows        # which rows of x the gradient holds, all different; NULL: all
+    long row                   # their length
     long first_chunk           # filled in by the driver
     int dtype
-    sgd_rule sgd               # one of the two is used
-    adam_rule adam
+    optim_rule rule
 
-cdef void sgd_update(Update* updates, long count) noexcept nogil
-cdef void adam_update(Update* updates, long count) noexcept nogil
+# `kind`: OPTIM_SGD, ... of runtime.pxd
+cdef void optim_update(int kind, Update* updates, long count) noexcept nogil

@@ -1,6 +1,6 @@
 # The table of micro-kernels in use, and the one way to run anything in parallel.
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
     ctypedef struct gemm_tile_args:
@@ -82,12 +82,19 @@ cdef extern from "kernels.h" nogil:
         void* dc
         void* db
 
-    ctypedef struct sgd_rule:
-        double sign, weight_decay, lr, momentum, damp
-        int nesterov, first
+    enum:
+        OPTIM_SGD, OPTIM_ADAM, OPTIM_ADAMAX, OPTIM_RMSPROP, OPTIM_ADAGRAD, OPTIM_ADADELTA
+        OPTIM_RPROP, OPTIM_ASGD, OPTIM_KINDS, OPTIM_STATES
+    ctypedef struct optim_rule:
+        double sign, weight_decay, shrink, step, ahead, decay1, gain1, decay2, gain2, eps, root
+        double low, high
+        int nesterov, first, plain
+    ctypedef void (*optim_fn)(void* x, const void* dx, void** state, long n,
+                              const optim_rule* rule) noexcept nogil
 
-    ctypedef struct adam_rule:
-        double sign, weight_decay, shrink, m_gain, v_gain, beta2, step, root, eps
+    enum:
+        NORM_SQUARES, NORM_ABS, NORM_POWER, NORM_LARGEST
+    ctypedef double (*clip_norm_fn)(const void* x, long n, double p) noexcept nogil
 
     ctypedef struct random_stream:
         uint64_t seed, call
@@ -168,10 +175,19 @@ cdef extern from "kernels.h" nogil:
         loss_sum_fn[5] loss_sum
         loss_each_fn[5] loss_each
         loss_backward_fn[5] loss_backward
-        void (*sgd_step)(void* x, const void* dx, void* buf, long n,
-                         const sgd_rule* rule) noexcept nogil
-        void (*adam_step)(void* x, const void* dx, void* m, void* v, void* vmax, long n,
-                          const adam_rule* rule) noexcept nogil
+        optim_fn[8] optim
+        clip_norm_fn[4] clip_norm
+        void (*clip_scale)(void* x, long n, double factor) noexcept nogil
+        void (*clip_value)(void* x, long n, double low, double high) noexcept nogil
+        void (*rows_sum)(const void* x, const int64_t* which, const void* scale, long count,
+                         double divisor, long n, void* y) noexcept nogil
+        void (*rows_max)(const void* x, const int64_t* which, long count, long n, void* y,
+                         int32_t* tap) noexcept nogil
+        void (*rows_max_back)(const void* dy, const int64_t* which, const int64_t* order,
+                              const int32_t* tap, long count, long n, void* y) noexcept nogil
+        void (*rows_dot)(const void* x, const void* w, const int64_t* which, long count, long n,
+                         void* y) noexcept nogil
+        void (*rows_add)(const void* x, double alpha, void* y, long n) noexcept nogil
         void (*random_uniform)(const random_stream* s, long first, long n, double low, double high,
                                void* y) noexcept nogil
         void (*random_normal)(const random_stream* s, long first, long n, double mean, double std,

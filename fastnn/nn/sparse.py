@@ -14,7 +14,8 @@ from fastnn.ops.creation import empty
 class Embedding(Module):
     """Row i of the table for each number i: input (...) of integers, output (..., embedding_dim).
 
-    padding_idx: a row that starts at 0 and is not learned.
+    padding_idx: a row that starts at 0 and is not learned. sparse: the gradient of the table
+    holds only the rows used; SGD, Adagrad and SparseAdam then step only those.
 
     >>> import fastnn
     >>> table = fastnn.nn.Embedding(10, 3)
@@ -37,9 +38,9 @@ class Embedding(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        if max_norm is not None or scale_grad_by_freq or sparse:
+        if max_norm is not None or scale_grad_by_freq:
             raise NotImplementedError(
-                "Embedding: max_norm, scale_grad_by_freq and sparse are not supported"
+                "Embedding: max_norm and scale_grad_by_freq are not supported"
             )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
@@ -50,6 +51,7 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
+        self.sparse = sparse
         if _weight is None:
             self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype), not _freeze)
             self.reset_parameters()
@@ -69,7 +71,7 @@ class Embedding(Module):
                 self.weight[self.padding_idx] = 0.0
 
     def forward(self, input: Tensor) -> Tensor:
-        return embedding(input, self.weight, self.padding_idx)
+        return embedding(input, self.weight, self.padding_idx, sparse=self.sparse)
 
     @classmethod
     def from_pretrained(

@@ -6,6 +6,7 @@ from fastnn.ops.optim import adam_step
 from fastnn.optim.optimizer import (
     Optimizer,
     Params,
+    check_betas,
     check_not_negative,
     check_unsupported,
 )
@@ -43,12 +44,7 @@ class Adam(Optimizer):
     ) -> None:
         check_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
         check_unsupported(capturable=capturable, differentiable=differentiable)
-        for k, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(
-                    f"Invalid beta parameter at index {k}: {beta}: "
-                    "it must be at least 0 and less than 1"
-                )
+        check_betas(betas)
         super().__init__(
             params,
             {

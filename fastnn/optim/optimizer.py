@@ -8,7 +8,12 @@ from copy import deepcopy
 from typing import Any
 
 from fastnn._core.autograd import enable_grad
+from fastnn._core.sparse import SparseRows
 from fastnn._core.tensor import Tensor
+from fastnn.ops.creation import tensor
+
+# states that are one number, also where PyTorch has a tensor
+NUMBERS = ("step", "mu_product", "eta", "mu")
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -18,6 +23,16 @@ def check_not_negative(**options: float) -> None:
     for name, value in options.items():
         if not value >= 0.0:
             raise ValueError(f"Invalid {name}: {value}: it must be at least 0")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """ValueError where a decay of a running mean is not within [0, 1)."""
+    for k, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(
+                f"Invalid beta parameter at index {k}: {beta}: "
+                "it must be at least 0 and less than 1"
+            )
 
 
 def check_unsupported(**options: object) -> None:
@@ -115,7 +130,10 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what another optimiser's state_dict() returned. Tensors are copied."""
+        """Take over what another optimiser's state_dict() returned, PyTorch's too.
+
+        Tensors and arrays are copied.
+        """
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError(
@@ -147,12 +165,16 @@ class Optimizer:
 
     @staticmethod
     def _load_value(name: str, value: Any, p: Tensor) -> Any:
-        if name == "step":
+        if name in NUMBERS:
             return float(value)
-        if not isinstance(value, Tensor):
+        if not hasattr(value, "shape"):
             return deepcopy(value)
-        if value.shape != p.shape:
-            raise ValueError(f"loaded {name} has shape {value.shape}, its parameter {p.shape}")
+        if tuple(value.shape) != p.shape:
+            raise ValueError(
+                f"loaded {name} has shape {tuple(value.shape)}, its parameter {p.shape}"
+            )
+        if not isinstance(value, (Tensor, SparseRows)):
+            value = tensor(value)
         return value.detach().to(p.dtype).clone()
 
     def _parameters(self) -> list[Tensor]:
