@@ -31,7 +31,7 @@ static void rows_sum(const void *x_, const int64_t *which, const void *scale, lo
 #undef ROWS_SUM
 }
 
-/* y[j] = the largest of x[which[k] * n + j], tap[j] = its k: the first one of equals */
+/* y[j] = the largest of x[which[k] * n + j]; tap[j] = its k, the first one of equals (or NULL) */
 static void rows_max(const void *x_, const int64_t *which, long count, long n, void *y_,
                      int32_t *tap)
 {
@@ -51,7 +51,7 @@ static void rows_max(const void *x_, const int64_t *which, long count, long n, v
             at = i_select(more, i_set1((intr)k), at);
         }
         v_store_n(y + c, best, n - c);
-        i_store_i32(tap + c, at, n - c);
+        if (tap) i_store_i32(tap + c, at, n - c);
     }
 }
 

@@ -3,29 +3,15 @@ shared out among threads in one parallel region. A chunk lies within one paramet
 and begins at a multiple of CHUNK, so that vectors are cut at the same places for
 any number of threads; of a gradient by rows it is a run of rows. Called by ops/optim.pyx."""
 
+from fastnn._kernels.chunks cimport CHUNK, part_of
 from fastnn._kernels.runtime cimport (
     OPTIM_ASGD, OPTIM_SGD, ceil_div, itemsize, kernels, optim_fn, parallel_for, team_size,
 )
-
-cdef enum:
-    CHUNK = 8192
 
 cdef struct Step:
     Update* updates
     long count
     int kind
-
-
-cdef Update* owner_of(Step* step, long chunk) noexcept nogil:
-    """The last parameter that begins at or before this chunk, by bisection."""
-    cdef long low = 0, high = step.count, middle
-    while high - low > 1:
-        middle = (low + high) // 2
-        if step.updates[middle].first_chunk <= chunk:
-            low = middle
-        else:
-            high = middle
-    return &step.updates[low]
 
 
 cdef void step_at(optim_fn kernel, Update* u, long at, long from_, long n) noexcept nogil:
@@ -44,7 +30,8 @@ cdef inline long chunk_rows(const Update* u) noexcept nogil:
 
 cdef void optim_item(void* context, long item, int thread) noexcept nogil:
     cdef Step* step = <Step*>context
-    cdef Update* u = owner_of(step, item)
+    cdef Update* u = &step.updates[part_of(&step.updates[0].first_chunk, sizeof(Update),
+                                           step.count, item)]
     cdef optim_fn kernel = kernels(u.dtype).optim[step.kind]
     cdef long start = item - u.first_chunk, k
     if u.rows == NULL:

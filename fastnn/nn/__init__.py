@@ -1,6 +1,6 @@
 """Layers. Names, arguments, defaults and results are PyTorch's."""
 
-from fastnn.nn import functional, init
+from fastnn.nn import functional, init, utils
 from fastnn.nn.activation import (
     CELU,
     ELU,
@@ -68,7 +68,7 @@ from fastnn.nn.normalization import (
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from fastnn.nn.rnn import LSTM
-from fastnn.nn.sparse import Embedding
+from fastnn.nn.sparse import Embedding, EmbeddingBag
 
 __all__ = [
     "CELU",
@@ -94,6 +94,7 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "FeatureAlphaDropout",
+    "EmbeddingBag",
     "Flatten",
     "GroupNorm",
     "Hardshrink",
@@ -141,4 +142,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -44,6 +44,7 @@ from fastnn.ops.dropout import (
     rrelu_,
 )
 from fastnn.ops.embedding import embedding
+from fastnn.ops.embedding_bag import embedding_bag
 from fastnn.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -79,6 +80,7 @@ __all__ = [
     "elu_",
     "embedding",
     "feature_alpha_dropout",
+    "embedding_bag",
     "flatten",
     "gelu",
     "glu",

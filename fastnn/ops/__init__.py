@@ -28,6 +28,7 @@ FAMILIES = (
     "norm",
     "norm_rows",
     "embedding",
+    "embedding_bag",
 )
 
 OPS = {}

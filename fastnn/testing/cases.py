@@ -517,3 +517,26 @@ def embedding(rng):
     for shape, rows, columns in [((), 3, 4), ((7,), 5, 1), ((3, 4), 2, 33), ((0, 2), 3, 5)]:
         yield (np.asarray(rng.integers(0, rows, shape)), rng.standard_normal((rows, columns))), {}
     yield (rng.integers(0, 50, 4000).astype(np.int32), rng.standard_normal((50, 16))), {}
+
+
+@cases
+def embedding_bag(rng):
+    for mode in ("sum", "mean", "max"):
+        for shape, rows, columns in [
+            ((3, 4), 9, 33),
+            ((2, 0), 3, 5),
+            ((0, 2), 3, 2),
+            ((1, 1), 1, 1),
+        ]:
+            args = rng.integers(0, rows, shape), rng.standard_normal((rows, columns))
+            yield args, {"mode": mode}
+        offsets = np.array([0, 3, 3, 10])
+        args = rng.integers(0, 6, 12), rng.standard_normal((6, 19))
+        yield (*args, offsets), {"mode": mode}
+        yield (*args, offsets), {"mode": mode, "padding_idx": -2}
+        yield (*args, np.append(offsets, 12)), {"mode": mode, "include_last_offset": True}
+        yield (rng.integers(0, 50, (300, 20)), rng.standard_normal((50, 16))), {"mode": mode}
+    for padding in (None, 1):
+        options = {"mode": "sum", "padding_idx": padding}
+        weights = rng.standard_normal(12)
+        yield (*args, offsets), {**options, "per_sample_weights": weights}

@@ -1,5 +1,7 @@
 """The rules of the further optimisers against NumPy float64 recurrences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -128,7 +130,7 @@ def shared_of(kind):
 def test_rule(kind, rule, options, dtype):
     start, gradients = problem(dtype, steps=12)
     for shared in shared_of(kind):
-        results = run(lambda ps: kind(ps, lr=0.01, **options, **shared), start, gradients)  # noqa: B023
+        results = run(partial(kind, lr=0.01, **options, **shared), start, gradients)
         names = {"decoupled" if k == "decoupled_weight_decay" else k: v for k, v in shared.items()}
         for x, g, result in zip(start, gradients, results, strict=True):
             assert result.dtype == dtype
@@ -160,9 +162,8 @@ def test_threads_and_neighbours_change_no_bit(kind):
         with num_threads(threads):
             results.append(run(lambda ps: kind(ps, lr=0.01), start, gradients))
             assert runtime.last_team() == threads
-    results.append(
-        [run(lambda ps: kind(ps, lr=0.01), [x], [g])[0] for x, g in zip(start, gradients)]  # noqa: B905
-    )
+    alone = zip(start, gradients, strict=True)
+    results.append([run(lambda ps: kind(ps, lr=0.01), [x], [g])[0] for x, g in alone])
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
