@@ -39,7 +39,8 @@ cdef class Gathered:
     cdef list read                # gradients
     cdef list write_back          # pairs (parameter with gaps, its contiguous stand-in)
     cdef optim_rule rule          # of the group at hand
-    cdef Tensor x                 # the parameter at hand, or its stand-in
+    cdef Tensor parameter         # the one at hand
+    cdef Tensor x                 # it, or its contiguous stand-in
     cdef dict entry               # its state
 
     def __cinit__(self, int kind, state):
@@ -89,7 +90,7 @@ cdef class Gathered:
             dx = in_order_of(x, dx)
         self.changed.append(parameter)
         self.read.append((x, gradient, dx))
-        self.x = x
+        self.parameter, self.x = parameter, x
         update = &self.updates[self.count]
         memset(update, 0, sizeof(Update))
         update.x, update.dx, update.n, update.dtype = x.ptr, dx.ptr, dx.size_, x.dtype_
@@ -99,12 +100,13 @@ cdef class Gathered:
         if dx.size_ > 0:        # the driver knows no empty update; the next one takes the place
             self.count += 1
             self.elements += dx.size_
-        self.entry = entry_of(self.state, parameter)
         return update
 
     cdef double next_step(self) except -1:
-        """Count a step of the parameter at hand."""
-        cdef double count = self.entry.get("step", 0.0) + 1.0
+        """Look up the state of the parameter at hand, and count a step in it."""
+        cdef double count
+        self.entry = entry_of(self.state, self.parameter)
+        count = self.entry.get("step", 0.0) + 1.0
         self.entry["step"] = count
         return count
 
@@ -233,6 +235,7 @@ def sgd_step(list groups, state):
             if type(buffer) is SparseRows:
                 entry["momentum_buffer"] = buffer.to_dense()
             update = all.add(parameter, gradient)
+            all.entry = entry
             update.rule.first = buffer is None
             update.state[0] = all.state_of("momentum_buffer", 0)
     all.run()
@@ -252,10 +255,10 @@ def asgd_step(list groups, state):
             if parameter.grad_ is None:
                 continue
             update = all.add(parameter, dense_gradient(parameter, "ASGD"))
+            count = all.next_step()
             eta, update.rule.gain1 = all.entry.get("eta", lr), all.entry.get("mu", 1.0)
             update.rule.step, update.rule.shrink = eta, 1 - lambd * eta
             update.rule.plain = update.rule.gain1 == 1
-            count = all.next_step()
             all.entry["eta"] = lr / (1 + lambd * lr * count) ** alpha
             all.entry["mu"] = 1 / max(1.0, count - t0)
             update.state[0] = all.state_of("ax", 0)

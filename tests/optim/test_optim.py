@@ -244,6 +244,14 @@ def test_closure():
     assert SGD([p]).step() is None
 
 
+def test_without_momentum_there_is_no_state():
+    p = parameter(np.zeros(2))
+    p.grad = from_numpy(np.ones(2))
+    optimizer = SGD([p])
+    optimizer.step()
+    assert not optimizer.state
+
+
 def test_zero_grad():
     p = parameter(np.zeros(2))
     p.grad = from_numpy(np.ones(2))
