@@ -72,8 +72,8 @@ def clip_grad_norm_(
     >>> (w * w / 2).sum().backward()
     >>> fastnn.nn.utils.clip_grad_norm_([w], max_norm=0.5).item()
     5.0
-    >>> w.grad.tolist()
-    [0.30000001192092896, 0.4000000059604645]
+    >>> w.grad
+    tensor([0.3000, 0.4000])
     """
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     norm = get_total_norm(gradients_of(parameters), norm_type, error_if_nonfinite)
