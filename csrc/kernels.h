@@ -170,14 +170,15 @@ typedef struct {
 } pool_axis;
 
 typedef struct {
-    pool_axis h, w;
+    pool_axis d, h, w; /* planes, rows, columns; images have one plane */
     long channels;
-    long tap_row;  /* of the maximum: tap number = row * tap_row + column */
-    int tap_bytes; /* of a tap number: 1 or 4; 0: not wanted */
+    long tap_plane, tap_row; /* tap number = plane * tap_plane + row * tap_row + column */
+    int tap_bytes;           /* of the tap number of a maximum: 1 or 4; 0: not wanted */
 } pool_args;
 
-typedef void (*pool_backward_fn)(const pool_args *, const void *taps, const void *dy, long row,
-                                 void *dx);
+typedef void (*pool_backward_fn)(const pool_args *, const void *taps, const void *dy, long plane,
+                                 long row, long end, void *dx);
+
 /* One panel of gates (rnn.h), some batch rows, forward or backward */
 typedef struct {
     long rows, units;     /* units: columns of the panel that exist, at most vl */
@@ -252,9 +253,11 @@ typedef struct {
     void (*norm_rows_sums)(const void *dy, const void *x, const void *mean, const void *slip,
                            const void *rstd, long rows, long n, void *sum, void *dot);
 
-    /* pool.h: row oh of y from the rows at x; of dx, the rows of window oh or the row h */
-    void (*pool_max)(const pool_args *, const void *x, long oh, void *y, void *taps);
-    void (*pool_avg)(const pool_args *, const void *x, long oh, void *y);
+    /* pool.h: some rows of a plane; of y, or of the gradient (windows, or positions of x) */
+    void (*pool_max)(const pool_args *, const void *x, long x_plane, long od, long oh, long end,
+                     void *y, void *taps);
+    void (*pool_avg)(const pool_args *, const void *x, long x_plane, long od, long oh, long end,
+                     void *y);
     pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather;
 
     /* pointwise.h */

@@ -10,7 +10,12 @@ from fastnn._core.tensor import Tensor
 from fastnn._kernels.runtime import get_num_threads, set_num_threads
 from fastnn._version import __version__
 from fastnn.ops import OPS as _OPS
-from fastnn.ops.copy import channels_last, contiguous_format, preserve_format
+from fastnn.ops.copy import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    preserve_format,
+)
 from fastnn.ops.random import (
     Generator,
     default_generator,

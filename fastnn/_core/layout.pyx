@@ -5,12 +5,12 @@ from fastnn._core.tensor cimport (
 )
 
 
-cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape):
-    cdef Tensor y = new_tensor(dtype, 4, shape)
+cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape, int ndim=4):
+    cdef Tensor y = new_tensor(dtype, ndim, shape)
+    cdef int d
     y.strides_[1] = 1
-    y.strides_[3] = shape[1]
-    y.strides_[2] = shape[1] * shape[3]
-    y.strides_[0] = shape[1] * shape[3] * shape[2]
+    for d in range(2, ndim):
+        y.strides_[d] *= shape[1]
     y.engine_layout = True
     return y
 
@@ -59,7 +59,7 @@ cdef Tensor channels_last(Tensor x):
     cdef Tensor y
     if is_channels_last(x):
         return x
-    y = new_channels_last(x.dtype_, x.shape_)
+    y = new_channels_last(x.dtype_, x.shape_, x.ndim_)
     copy_into(y, x)
     return y
 

@@ -29,7 +29,7 @@ cdef Tensor new_like(Tensor x, int dtype)        # x's shape, and its memory ord
 cdef Tensor alias(Tensor x)                      # the same memory, outside the graph
 cdef int copy_into(Tensor dst, Tensor src) except -1   # same shape; any strides, any dtypes
 cdef bint is_contiguous(Tensor x) noexcept
-cdef bint is_channels_last(Tensor x) noexcept    # 4-D, and N H W C in memory without gaps
+cdef bint is_channels_last(Tensor x) noexcept    # N ... C in memory without gaps, 3-D to 5-D
 cdef bint is_dense(Tensor x) noexcept            # some order of the dimensions has no gaps
 
 # --- checks; more in checks.pxd ---

@@ -46,13 +46,12 @@ cdef bint is_contiguous(Tensor x) noexcept:
 
 
 cdef bint is_channels_last(Tensor x) noexcept:
-    cdef int[4] order = [1, 3, 2, 0]
     cdef Py_ssize_t expected = 1
     cdef int d, k
-    if x.ndim_ != 4:
+    if x.ndim_ < 3 or x.ndim_ > 5:
         return False
-    for k in range(4):
-        d = order[k]
+    for k in range(x.ndim_, 0, -1):      # the channels, the last dimension, ..., the batch
+        d = 1 if k == x.ndim_ else 0 if k == 1 else k
         if x.shape_[d] != 1:
             if x.strides_[d] != expected:
                 return x.size_ == 0
@@ -266,8 +265,10 @@ cdef class Tensor:
     def is_contiguous(self, memory_format=None):
         """Row-major without gaps? A layout that the engine chose counts as such."""
         if memory_format == "channels_last":
-            return is_channels_last(self)
-        if self.engine_layout and self.ndim_ == 4:
+            return self.ndim_ == 4 and is_channels_last(self)
+        if memory_format == "channels_last_3d":
+            return self.ndim_ == 5 and is_channels_last(self)
+        if self.engine_layout and 4 <= self.ndim_ <= 5:
             return is_channels_last(self)
         return self.engine_layout or is_contiguous(self)
 

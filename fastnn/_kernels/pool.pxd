@@ -1,4 +1,4 @@
-# Max and average pooling of images: tables of windows, forward, backward.
+# Max and average pooling of sequences, images and volumes: tables of windows, forward, backward.
 
 from fastnn._kernels.runtime cimport pool_args, pool_axis
 
@@ -14,17 +14,20 @@ cdef void pool_axis_even(pool_axis* axis, void* tables, long size, long windows)
 cdef bint pool_tiles(const pool_axis* axis) noexcept nogil
 cdef int pool_threads(const pool_args* p, int dtype, long N) noexcept nogil
 
-# y (N OH OW C) of x, with any strides; taps (as y; NULL: average). An x that is
-# not channels-last is gathered in scratch, pool_scratch_bytes for each thread.
+# y (N OD OH OW C) of x, with any five strides; taps (as y; NULL: average). An x that
+# is not channels-last is gathered in scratch, pool_scratch_bytes for each thread.
 cdef long pool_scratch_bytes(const pool_args* p, int dtype) noexcept nogil
 cdef void pool_forward(const pool_args* p, int dtype, bint average, long N, const char* x,
                        const Py_ssize_t* x_strides, bint x_channels_last, char* y, char* taps,
                        char* scratch, int threads) noexcept nogil
 
-# dx (N H W C) of dy (N OH OW C), written, not added to
+# dx (N D H W C) of dy (N OD OH OW C), written, not added to
 cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, const char* dy,
                         const char* taps, char* dx, int threads) noexcept nogil
 
-# positions h * W + w of the taps (N OH OW C)
-cdef void pool_positions(const pool_args* p, long N, const char* taps,
-                         long long* positions) noexcept nogil
+# positions (d * H + h) * W + w of the taps (N OD OH OW C), by way of the offsets of
+# all tap numbers from the begin of a window of at most so many planes and rows
+cdef void pool_offsets(const pool_args* p, long planes, long rows,
+                       long long* offsets) noexcept nogil
+cdef void pool_positions(const pool_args* p, long N, const char* taps, const long long* offsets,
+                         long long* positions, int threads) noexcept nogil

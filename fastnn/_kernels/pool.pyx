@@ -1,13 +1,14 @@
-"""Pooling of images, channels-last inside: x (N H W C), y (N OH OW C).
+"""Pooling of volumes, channels-last inside: x (N D H W C), y (N OD OH OW C).
 
-Forward: an item is a band of rows of y of one image. The rows of x under it are
-read where they lie, or, from any other layout, transposed into the thread's
-scratch first. Backward: an item is a band of window rows where the windows tile
-the image, of image rows otherwise. Every number is written by one item, so the
-bits depend on nothing but the shape. Called by ops/pool.pyx.
+Images have D = 1, sequences D = W = 1. Forward: an item is a band of rows of y, or
+of whole planes where they are small. What lies under it in x is read where it lies,
+or, from any other layout, transposed into the thread's scratch first. Backward: an
+item is a band of window rows where the windows tile the volume, of rows of x
+otherwise. Every number is written by one item, so the bits depend on nothing but
+the shape. Called by ops/pool.pyx.
 """
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
@@ -25,7 +26,9 @@ cdef struct Pool:
     pool_backward_fn backward
     long size                  # bytes of a number
     bint average, tiles, channels_last
-    long band, bands           # rows of an item; items of an image
+    long planes, plane_bands   # forward: planes and rows of an item; items along each
+    long rows, row_bands
+    long lines, line_bands     # backward: rows of an item, counted through the planes; items
     const char* x
     const Py_ssize_t* x_strides
     char* y
@@ -110,16 +113,23 @@ cdef bint pool_tiles(const pool_axis* axis) noexcept nogil:
 
 # --- shared -------------------------------------------------------------------
 
+cdef double middle_taps(const pool_axis* axis) noexcept nogil:
+    return <double>axis.windows * axis.count[axis.windows // 2]
+
+
 cdef int pool_threads(const pool_args* p, int dtype, long N) noexcept nogil:
     # 0.1 ns a byte of x, and as much for every number that a window reads
-    cdef double taps = <double>p.h.windows * p.h.count[p.h.windows // 2]
-    taps *= p.w.windows * p.w.count[p.w.windows // 2]
-    cdef double pixels = <double>p.h.size * p.w.size
+    cdef double taps = middle_taps(&p.d) * middle_taps(&p.h) * middle_taps(&p.w)
+    cdef double pixels = <double>p.d.size * p.h.size * p.w.size
     return team_size(0.05 * N * p.channels * itemsize(dtype) * (pixels + taps))
 
 
-cdef long rows_within(long nbytes, long row_bytes) noexcept nogil:
-    return max(nbytes // max(row_bytes, <long>1), <long>1)
+cdef long x_row_bytes(const pool_args* p, int dtype) noexcept nogil:
+    return p.w.size * p.channels * itemsize(dtype)
+
+
+cdef long units_within(long nbytes, long unit_bytes) noexcept nogil:
+    return max(nbytes // max(unit_bytes, <long>1), <long>1)
 
 
 cdef long reach(const pool_axis* axis, long o) noexcept nogil:
@@ -127,12 +137,12 @@ cdef long reach(const pool_axis* axis, long o) noexcept nogil:
     return axis.begin[o] + (axis.count[o] - 1) * axis.dilation + 1 if axis.count[o] > 0 else 0
 
 
-cdef long top_row(const pool_axis* axis, long o, long end) noexcept nogil:
+cdef long first_under(const pool_axis* axis, long o, long end) noexcept nogil:
     """The first position of the windows from o to before `end` (with dilation not that of o)."""
-    cdef long top = axis.begin[o], k
+    cdef long first = axis.begin[o], k
     for k in range(o + 1, end):
-        top = min(top, <long>axis.begin[k])
-    return top
+        first = min(first, <long>axis.begin[k])
+    return first
 
 
 cdef long span(const pool_axis* axis, long o, long end) noexcept nogil:
@@ -140,100 +150,134 @@ cdef long span(const pool_axis* axis, long o, long end) noexcept nogil:
     cdef long bottom = 0, k
     for k in range(o, end):
         bottom = max(bottom, reach(axis, k))
-    return bottom - top_row(axis, o, end)
+    return bottom - first_under(axis, o, end)
 
 
-cdef long window_band(const pool_axis* axis, long row_bytes, long nbytes) noexcept nogil:
+cdef long window_band(const pool_axis* axis, long position_bytes, long nbytes) noexcept nogil:
     """How many windows an item takes so that it reads about nbytes."""
-    return rows_within(nbytes, row_bytes * max(axis.size // axis.windows, <long>1))
+    return units_within(nbytes, position_bytes * max(axis.size // axis.windows, <long>1))
 
 
-cdef long most_rows(const pool_axis* axis, long band) noexcept nogil:
-    cdef long most = 1, o = 0
+cdef long plane_band(const pool_args* p, long row_bytes, long nbytes) noexcept nogil:
+    return window_band(&p.d, p.h.size * row_bytes, nbytes)
+
+
+cdef long row_band(const pool_args* p, long row_bytes, long nbytes) noexcept nogil:
+    return window_band(&p.h, row_bytes * max(p.d.size // p.d.windows, <long>1), nbytes)
+
+
+cdef long widest_span(const pool_axis* axis, long band) noexcept nogil:
+    cdef long widest = 1, o = 0
     while o < axis.windows:
-        most = max(most, span(axis, o, min(o + band, axis.windows)))
+        widest = max(widest, span(axis, o, min(o + band, axis.windows)))
         o += band
-    return most
+    return widest
 
 
 # --- forward ------------------------------------------------------------------
 
 cdef long pool_scratch_bytes(const pool_args* p, int dtype) noexcept nogil:
-    cdef long row_bytes = p.w.size * p.channels * itemsize(dtype)
-    cdef long nbytes = row_bytes * most_rows(&p.h, window_band(&p.h, row_bytes, GATHER_BYTES))
+    cdef long row = x_row_bytes(p, dtype)
+    cdef long nbytes = row * (widest_span(&p.d, plane_band(p, row, GATHER_BYTES))
+                              * widest_span(&p.h, row_band(p, row, GATHER_BYTES)))
     return (nbytes + 4095) // 4096 * 4096 + 64      # not all threads on the same cache sets
 
 
-cdef const char* gather_rows(const Pool* c, const char* image, long row, long rows,
-                             char* scratch) noexcept nogil:
-    """Rows of one image, from any layout, as (rows, W, C)."""
+cdef void gather_rows(const Pool* c, const char* plane, long row, long rows,
+                      char* scratch) noexcept nogil:
+    """Rows of one plane, from any layout, as (rows, W, C)."""
     cdef long W = c.p.w.size, C = c.p.channels, i
-    cdef long s_c = c.x_strides[1], s_h = c.x_strides[2], s_w = c.x_strides[3]
-    cdef const char* src = image + row * s_h * c.size
+    cdef long s_c = c.x_strides[1], s_h = c.x_strides[3], s_w = c.x_strides[4]
+    cdef const char* src = plane + row * s_h * c.size
     if s_h == W * s_w:
         c.table.copy_2d(src, s_w, s_c, scratch, C, 1, rows * W, C)
     else:
         for i in range(rows):
             c.table.copy_2d(src + i * s_h * c.size, s_w, s_c, scratch + i * W * C * c.size,
                             C, 1, W, C)
-    return scratch
 
 
 cdef void forward_item(void* context, long item, int thread) noexcept nogil:
     cdef Pool* c = <Pool*>context
     cdef const pool_args* p = c.p
-    cdef long image = item // c.bands, row0 = item % c.bands * c.band
-    cdef long end = min(row0 + c.band, p.h.windows), oh, at
-    cdef long row_bytes = p.w.size * p.channels * c.size
-    cdef long top = top_row(&p.h, row0, end)
+    cdef long row_bytes = p.w.size * p.channels * c.size, x_plane = p.h.size, front = 0, top = 0
+    cdef long oh = item % c.row_bands * c.rows, end = min(oh + c.rows, p.h.windows)
+    cdef long image = item // c.row_bands // c.plane_bands, plane, k
+    cdef long od = item // c.row_bands % c.plane_bands * c.planes
+    cdef long od_end = min(od + c.planes, p.d.windows)
     cdef const char* x = c.x + image * c.x_strides[0] * c.size
-    if c.channels_last:
-        x += top * row_bytes
-    else:
-        x = gather_rows(c, x, top, span(&p.h, row0, end), c.scratch + thread * c.scratch_bytes)
-    for oh in range(row0, end):
-        at = (image * p.h.windows + oh) * p.w.windows * p.channels
+    cdef char* gathered = c.scratch + thread * c.scratch_bytes
+    if not c.channels_last:
+        front, top = first_under(&p.d, od, od_end), first_under(&p.h, oh, end)
+        x_plane = span(&p.h, oh, end)
+        for k in range(span(&p.d, od, od_end)):
+            gather_rows(c, x + (front + k) * c.x_strides[2] * c.size, top, x_plane,
+                        gathered + k * x_plane * row_bytes)
+        x = gathered - top * row_bytes
+    for od in range(od, od_end):
+        plane = ((image * p.d.windows + od) * p.h.windows) * p.w.windows * p.channels
         if c.average:
-            c.table.pool_avg(p, x + (p.h.begin[oh] - top) * row_bytes, oh, c.y + at * c.size)
+            c.table.pool_avg(p, x + (p.d.begin[od] - front) * x_plane * row_bytes,
+                             x_plane * p.w.size * p.channels, od, oh, end, c.y + plane * c.size)
         else:
-            c.table.pool_max(p, x + (p.h.begin[oh] - top) * row_bytes, oh, c.y + at * c.size,
-                             c.taps + at * p.tap_bytes)
+            c.table.pool_max(p, x + (p.d.begin[od] - front) * x_plane * row_bytes,
+                             x_plane * p.w.size * p.channels, od, oh, end, c.y + plane * c.size,
+                             c.taps + plane * p.tap_bytes)
 
 
 cdef void pool_forward(const pool_args* p, int dtype, bint average, long N, const char* x,
                        const Py_ssize_t* x_strides, bint x_channels_last, char* y, char* taps,
                        char* scratch, int threads) noexcept nogil:
     cdef Pool c
+    cdef long row = x_row_bytes(p, dtype), nbytes = BAND_BYTES if x_channels_last else GATHER_BYTES
     c.p, c.average, c.channels_last = p, average, x_channels_last
     c.table, c.size = kernels(dtype), itemsize(dtype)
     c.x, c.x_strides, c.y, c.taps, c.scratch = x, x_strides, y, taps, scratch
     c.scratch_bytes = 0 if x_channels_last else pool_scratch_bytes(p, dtype)
-    c.band = window_band(&p.h, p.w.size * p.channels * c.size,
-                         BAND_BYTES if x_channels_last else GATHER_BYTES)
-    c.bands = ceil_div(p.h.windows, c.band)
-    parallel_for(forward_item, &c, N * c.bands, threads)
+    c.planes, c.rows = plane_band(p, row, nbytes), row_band(p, row, nbytes)
+    c.plane_bands, c.row_bands = ceil_div(p.d.windows, c.planes), ceil_div(p.h.windows, c.rows)
+    parallel_for(forward_item, &c, N * c.plane_bands * c.row_bands, threads)
 
 
 # --- backward -----------------------------------------------------------------
 
+cdef void spread_rows(const Pool* c, const char* taps, const char* dy, char* dx, long od, long oh,
+                      long end) noexcept nogil:
+    """The gradient under some rows of windows of plane od, and what no window reaches beside."""
+    cdef const pool_args* p = c.p
+    cdef long x_row = p.w.size * p.channels * c.size, x_plane = p.h.size * x_row
+    cdef long y_plane = od * p.h.windows * p.w.windows * p.channels, below, behind, d
+    c.backward(p, taps + y_plane * p.tap_bytes, dy + y_plane * c.size, od, oh, end,
+               dx + p.d.begin[od] * x_plane)
+    if end < p.h.windows:
+        return
+    below, behind = reach(&p.h, end - 1), reach(&p.d, od)
+    for d in range(p.d.begin[od], behind):
+        memset(dx + d * x_plane + below * x_row, 0, (p.h.size - below) * x_row)
+    if od == p.d.windows - 1:
+        memset(dx + behind * x_plane, 0, (p.d.size - behind) * x_plane)
+
+
 cdef void backward_item(void* context, long item, int thread) noexcept nogil:
     cdef Pool* c = <Pool*>context
     cdef const pool_args* p = c.p
+    cdef long planes = p.d.windows if c.tiles else p.d.size
     cdef long rows = p.h.windows if c.tiles else p.h.size
-    cdef long image = item // c.bands, row0 = item % c.bands * c.band, row, bottom
-    cdef long x_row = p.w.size * p.channels * c.size, y_row = p.w.windows * p.channels
-    cdef char* dx = c.dx + image * p.h.size * x_row
-    cdef const char* dy = c.dy + image * p.h.windows * y_row * c.size
-    cdef const char* taps = c.taps + image * p.h.windows * y_row * p.tap_bytes
-    for row in range(row0, min(row0 + c.band, rows)):
+    cdef long image = item // c.line_bands, line = item % c.line_bands * c.lines
+    cdef long line_end = min(line + c.lines, planes * rows), plane, row, end
+    cdef long y_image = p.d.windows * p.h.windows * p.w.windows * p.channels
+    cdef long x_plane = p.h.size * p.w.size * p.channels
+    cdef char* dx = c.dx + image * p.d.size * x_plane * c.size
+    cdef const char* dy = c.dy + image * y_image * c.size
+    cdef const char* taps = c.taps + image * y_image * p.tap_bytes
+    while line < line_end:
+        plane, row = line // rows, line % rows
+        end = min(rows, row + line_end - line)
         if c.tiles:
-            c.backward(p, taps + row * y_row * p.tap_bytes, dy + row * y_row * c.size, row,
-                       dx + p.h.begin[row] * x_row)
+            spread_rows(c, taps, dy, dx, plane, row, end)
         else:
-            c.backward(p, taps, dy, row, dx + row * x_row)
-    if c.tiles and row0 + c.band >= rows:
-        bottom = reach(&p.h, rows - 1)
-        memset(dx + bottom * x_row, 0, (p.h.size - bottom) * x_row)
+            c.backward(p, taps, dy, plane, row, end, dx + plane * x_plane * c.size)
+        line += end - row
 
 
 cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, const char* dy,
@@ -243,29 +287,64 @@ cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, con
     c.p, c.average = p, average
     c.table, c.size = kernels(dtype), itemsize(dtype)
     c.dy, c.taps, c.dx = dy, <char*>taps, dx
-    c.tiles = pool_tiles(&p.h) and pool_tiles(&p.w)
+    c.tiles = pool_tiles(&p.d) and pool_tiles(&p.h) and pool_tiles(&p.w)
     if c.tiles:
         c.backward = c.table.pool_avg_spread if average else c.table.pool_max_spread
-        rows = p.h.windows
+        rows = p.d.windows * p.h.windows
     else:
         c.backward = c.table.pool_avg_gather if average else c.table.pool_max_gather
-        rows = p.h.size
-    c.band = rows_within(BAND_BYTES, p.h.size * p.w.size * p.channels * c.size // rows)
-    c.bands = ceil_div(rows, c.band)
-    parallel_for(backward_item, &c, N * c.bands, threads)
+        rows = p.d.size * p.h.size
+    c.lines = units_within(BAND_BYTES, p.d.size * p.h.size * x_row_bytes(p, dtype) // rows)
+    c.line_bands = ceil_div(rows, c.lines)
+    parallel_for(backward_item, &c, N * c.line_bands, threads)
 
 
 # --- positions of the maxima ----------------------------------------------------
 
-cdef void pool_positions(const pool_args* p, long N, const char* taps,
-                         long long* positions) noexcept nogil:
-    cdef long row, ow, c, at, tap, oh
-    for row in range(N * p.h.windows):
-        oh = row % p.h.windows
-        for ow in range(p.w.windows):
-            at = (row * p.w.windows + ow) * p.channels
+cdef struct Positions:
+    const pool_args* p
+    const char* taps
+    const long long* offsets
+    long long* positions
+    long lines, lines_total    # rows of windows of an item, counted through all planes
+
+
+cdef void pool_offsets(const pool_args* p, long planes, long rows,
+                       long long* offsets) noexcept nogil:
+    cdef long d, h, w
+    for d in range(planes):
+        for h in range(rows):
+            for w in range(p.tap_row):
+                offsets[d * p.tap_plane + h * p.tap_row + w] = (
+                    (d * p.d.dilation * p.h.size + h * p.h.dilation) * p.w.size + w * p.w.dilation)
+
+
+cdef void row_positions(const Positions* job, long line) noexcept nogil:
+    cdef const pool_args* p = job.p
+    cdef long od = line // p.h.windows % p.d.windows, oh = line % p.h.windows, ow, c, begin
+    cdef long at = line * p.w.windows * p.channels
+    for ow in range(p.w.windows):
+        begin = (p.d.begin[od] * p.h.size + p.h.begin[oh]) * p.w.size + p.w.begin[ow]
+        if p.tap_bytes == 1:
             for c in range(at, at + p.channels):
-                tap = ((<const unsigned char*>taps)[c] if p.tap_bytes == 1
-                       else (<const int32_t*>taps)[c])
-                positions[c] = ((p.h.begin[oh] + tap // p.tap_row * p.h.dilation) * p.w.size
-                                + p.w.begin[ow] + tap % p.tap_row * p.w.dilation)
+                job.positions[c] = begin + job.offsets[(<const uint8_t*>job.taps)[c]]
+        else:
+            for c in range(at, at + p.channels):
+                job.positions[c] = begin + job.offsets[(<const int32_t*>job.taps)[c]]
+        at += p.channels
+
+
+cdef void positions_item(void* context, long item, int thread) noexcept nogil:
+    cdef Positions* job = <Positions*>context
+    cdef long line
+    for line in range(item * job.lines, min((item + 1) * job.lines, job.lines_total)):
+        row_positions(job, line)
+
+
+cdef void pool_positions(const pool_args* p, long N, const char* taps, const long long* offsets,
+                         long long* positions, int threads) noexcept nogil:
+    cdef Positions job
+    job.p, job.taps, job.offsets, job.positions = p, taps, offsets, positions
+    job.lines = units_within(BAND_BYTES, p.w.windows * p.channels * 8)
+    job.lines_total = N * p.d.windows * p.h.windows
+    parallel_for(positions_item, &job, ceil_div(job.lines_total, job.lines), threads)

@@ -127,13 +127,14 @@ cdef extern from "kernels.h" nogil:
         const double* share
 
     ctypedef struct pool_args:
-        pool_axis h, w
+        pool_axis d, h, w
         long channels
-        long tap_row
+        long tap_plane, tap_row
         int tap_bytes
 
     ctypedef void (*pool_backward_fn)(const pool_args* p, const void* taps, const void* dy,
-                                      long row, void* dx) noexcept nogil
+                                      long plane, long row, long end,
+                                      void* dx) noexcept nogil
 
     ctypedef struct depthwise_args:
         long columns, channels, taps_h, taps_w
@@ -216,9 +217,10 @@ cdef extern from "kernels.h" nogil:
         void (*norm_rows_sums)(const void* dy, const void* x, const void* mean, const void* slip,
                                const void* rstd, long rows, long n, void* sum,
                                void* dot) noexcept nogil
-        void (*pool_max)(const pool_args* p, const void* x, long oh, void* y,
-                         void* taps) noexcept nogil
-        void (*pool_avg)(const pool_args* p, const void* x, long oh, void* y) noexcept nogil
+        void (*pool_max)(const pool_args* p, const void* x, long x_plane, long od, long oh,
+                         long end, void* y, void* taps) noexcept nogil
+        void (*pool_avg)(const pool_args* p, const void* x, long x_plane, long od, long oh,
+                         long end, void* y) noexcept nogil
         pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather
         void (*lstm_gates_forward)(const lstm_gates_args* panel) noexcept nogil
         void (*lstm_gates_backward)(const lstm_gates_args* panel) noexcept nogil

@@ -58,13 +58,40 @@ from fastnn.ops.norm import batch_norm, group_norm, instance_norm, local_respons
 from fastnn.ops.norm_rows import layer_norm, rms_norm
 from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax, softmin
+from fastnn.ops.norm import batch_norm, layer_norm, rms_norm
+from fastnn.ops.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from fastnn.ops.random import dropout
+from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
+from fastnn.ops.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 from fastnn.ops.view import flatten
 
 __all__ = [
+    "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "alpha_dropout",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -100,7 +127,15 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "nll_loss",

@@ -24,6 +24,7 @@ FAMILIES = (
     "random",
     "dropout",
     "pool",
+    "unpool",
     "rnn",
     "norm",
     "norm_rows",

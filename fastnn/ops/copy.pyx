@@ -27,6 +27,7 @@ from fastnn.ops.view import expand
 
 contiguous_format = "contiguous_format"
 channels_last = "channels_last"
+channels_last_3d = "channels_last_3d"
 preserve_format = "preserve_format"
 
 
@@ -50,6 +51,17 @@ cdef int copied_backward(Node node, Tensor dy) except -1:
     return 0
 
 
+cdef int check_rank(Tensor x, object memory_format) except -1:
+    """For channels_last and channels_last_3d."""
+    cdef int ndim
+    if memory_format != channels_last and memory_format != channels_last_3d:
+        raise ValueError(f"unknown memory format {memory_format!r}")
+    ndim = 4 if memory_format == channels_last else 5
+    if x.ndim_ != ndim:
+        raise ValueError(f"{memory_format} needs {ndim} dimensions, got shape {shape_text(x)}")
+    return 0
+
+
 cdef Tensor room_for(Tensor x, object memory_format):
     """Uninitialised memory for a copy of x."""
     cdef Tensor y
@@ -57,11 +69,8 @@ cdef Tensor room_for(Tensor x, object memory_format):
         return new_like(x, x.dtype_)
     if memory_format == contiguous_format:
         return new_tensor(x.dtype_, x.ndim_, x.shape_)
-    if memory_format != channels_last:
-        raise ValueError(f"unknown memory format {memory_format!r}")
-    if x.ndim_ != 4:
-        raise ValueError(f"channels_last needs 4 dimensions, got shape {shape_text(x)}")
-    y = new_channels_last(x.dtype_, x.shape_)
+    check_rank(x, memory_format)
+    y = new_channels_last(x.dtype_, x.shape_, x.ndim_)
     y.engine_layout = False       # the user's choice
     return y
 
@@ -83,13 +92,13 @@ def contiguous(input, memory_format=contiguous_format):
     (2, 1)
     """
     cdef Tensor x = as_tensor(input, "input")
-    if memory_format == contiguous_format and is_contiguous(x):
-        return x
-    if memory_format == channels_last and is_channels_last(x):
-        return x
-    if memory_format == preserve_format:
-        return x
-    return copied(x, room_for(x, memory_format), "contiguous")
+    cdef bint done = True
+    if memory_format == contiguous_format:
+        done = is_contiguous(x)
+    elif memory_format != preserve_format:
+        check_rank(x, memory_format)
+        done = is_channels_last(x)
+    return x if done else copied(x, room_for(x, memory_format), "contiguous")
 
 
 # --- other dtypes -----------------------------------------------------------------

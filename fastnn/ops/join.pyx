@@ -33,15 +33,15 @@ cdef list tensors_of(object tensors, str what):
 cdef Tensor joined(list xs, int dtype, int ndim, const Py_ssize_t* shape):
     """Memory for the result, channels-last where every part is so."""
     cdef Tensor x, y
-    cdef bint last = ndim == 4, rows = True, chosen = False
+    cdef bint last = True, rows = True, chosen = False
     for x in xs:
-        last = last and is_channels_last(x)
+        last = last and x.ndim_ == ndim and is_channels_last(x)
         rows = rows and is_contiguous(x)
         chosen = chosen or x.engine_layout
     if not last or rows:
         return new_tensor(dtype, ndim, shape)
-    y = new_channels_last(dtype, shape)
-    y.engine_layout = chosen
+    y = new_channels_last(dtype, shape, ndim)
+    y.engine_layout = chosen or ndim == 3       # of which the user has no channels-last
     return y
 
 

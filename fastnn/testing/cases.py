@@ -426,10 +426,31 @@ def conv2d(rng):
 
 
 @cases
+def max_pool1d(rng):
+    yield (rng.standard_normal((2, 3, 8)), 2), {}
+    yield (rng.standard_normal((1, 65, 17)), 3, 2, 1), {}
+    yield (rng.standard_normal((6, 12)), (3,), 1), {"dilation": 2, "ceil_mode": True}
+
+
+@cases
 def max_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
     yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {}
     yield (rng.standard_normal((6, 9, 10)), (3, 2), 1), {"dilation": 2, "ceil_mode": True}
+
+
+@cases
+def max_pool3d(rng):
+    yield (rng.standard_normal((2, 3, 4, 6, 8)), 2), {}
+    yield (rng.standard_normal((1, 65, 5, 4, 3)), 3, 2, 1), {}
+    yield (rng.standard_normal((6, 7, 9, 8)), (3, 2, 2), 1), {"dilation": 2, "ceil_mode": True}
+
+
+@cases
+def avg_pool1d(rng):
+    yield (rng.standard_normal((2, 3, 8)), 2), {}
+    yield (rng.standard_normal((1, 65, 17)), 3, 2, 1), {"count_include_pad": False}
+    yield (rng.standard_normal((6, 12)), 3, 2), {"ceil_mode": True}
 
 
 @cases
@@ -440,9 +461,73 @@ def avg_pool2d(rng):
 
 
 @cases
+def avg_pool3d(rng):
+    yield (rng.standard_normal((2, 3, 4, 6, 8)), 2), {}
+    yield (rng.standard_normal((1, 65, 5, 4, 3)), 3, 2, 1), {"count_include_pad": False}
+    yield (rng.standard_normal((6, 7, 9, 8)), (3, 2, 4), 2), {"divisor_override": 5}
+
+
+@cases
+def adaptive_pool1d(rng):
+    yield (rng.standard_normal((2, 3, 8)), 1), {}
+    yield (rng.standard_normal((5, 13)), 7), {}
+
+
+@cases
 def adaptive_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 7)), 1), {}
     yield (rng.standard_normal((5, 8, 7)), (3, 7)), {}
+
+
+@cases
+def adaptive_pool3d(rng):
+    yield (rng.standard_normal((2, 3, 4, 8, 7)), 1), {}
+    yield (rng.standard_normal((5, 6, 8, 7)), (4, 3, 7)), {}
+
+
+@cases
+def lp_pool1d(rng):
+    yield (away_from_zero(rng, 2, 3, 8), 2, 2), {}
+    yield (rng.uniform(0.1, 3.0, (6, 13)), 2.5, 3, 2), {"ceil_mode": True}
+
+
+@cases
+def lp_pool2d(rng):
+    yield (away_from_zero(rng, 2, 3, 8, 8), 2, 2), {}
+    yield (rng.uniform(0.1, 3.0, (6, 9, 10)), 1.5, (3, 2), 2), {"ceil_mode": True}
+
+
+@cases
+def lp_pool3d(rng):
+    yield (away_from_zero(rng, 2, 3, 4, 6, 8), 2, 2), {}
+    yield (rng.uniform(0.1, 3.0, (6, 5, 6, 7)), 3, (3, 2, 2), 2), {"ceil_mode": True}
+
+
+def unpooling(rng, shape, dims, kernel, stride, positions):
+    """Numbers and distinct places for them among so many positions."""
+    places = rng.random((*shape[:-dims], positions)).argsort(-1)
+    count = int(np.prod(shape[-dims:]))
+    return rng.standard_normal(shape), places[..., :count].reshape(shape), kernel, stride
+
+
+@cases
+def max_unpool1d(rng):
+    yield unpooling(rng, (2, 3, 4), 1, 2, None, 8), {}
+    yield unpooling(rng, (17, 5), 1, 3, 2, 10), {"output_size": (10,)}
+
+
+@cases
+def max_unpool2d(rng):
+    yield unpooling(rng, (2, 3, 4, 5), 2, 2, None, 80), {}
+    yield unpooling(rng, (1, 65, 3, 4), 2, 3, 2, 35), {"padding": 1}
+    yield unpooling(rng, (17, 2, 2), 2, (2, 1), 2, 15), {"output_size": (5, 3)}
+    yield unpooling(rng, (2, 40, 20, 20), 2, 2, 2, 1600), {}
+
+
+@cases
+def max_unpool3d(rng):
+    yield unpooling(rng, (2, 3, 2, 4, 3), 3, 2, None, 192), {}
+    yield unpooling(rng, (17, 2, 3, 2), 3, (1, 2, 2), None, 48), {}
 
 
 @cases

@@ -146,8 +146,29 @@ def test_pooling_options():
     assert nn.AvgPool2d(2, padding=1)(x)[0, 0, 0, 0].item() == 0.25
     assert nn.AvgPool2d(2, padding=1, count_include_pad=False)(x)[0, 0, 0, 0].item() == 1
     assert nn.AvgPool2d(2, divisor_override=1)(x).item() == 4
-    with pytest.raises(NotImplementedError, match="return_indices"):
-        nn.MaxPool2d(2, return_indices=True)
+    assert nn.AvgPool3d(2, divisor_override=1)(tensor(np.ones((1, 2, 2, 2)))).item() == 8
+    assert nn.LPPool2d(1, 2)(x).item() == 4
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_pooling_and_back(dims):
+    a = np.arange(3.0 * 6**dims).reshape(1, 3, *(6,) * dims)
+    pooling = getattr(nn, f"MaxPool{dims}d")(2, return_indices=True)
+    y, where = pooling(tensor(a))
+    corner = (..., *(slice(1, None, 2),) * dims)
+    close(y, a[corner])
+    expected = np.zeros_like(a)
+    expected[corner] = a[corner]
+    close(getattr(nn, f"MaxUnpool{dims}d")(2)(y, where), expected)
+    back = getattr(nn, f"MaxUnpool{dims}d")(2)(y, where, output_size=(7,) * dims)
+    assert back.shape == (1, 3, *(7,) * dims)
+    y, where = getattr(nn, f"AdaptiveMaxPool{dims}d")(3, return_indices=True)(tensor(a))
+    close(y, a[corner])
+    mean = a[corner] - sum(6**d for d in range(dims)) / 2
+    close(getattr(nn, f"AvgPool{dims}d")(2)(tensor(a)), mean)
+    close(getattr(nn, f"LPPool{dims}d")(1, 2)(tensor(a)), mean * 2**dims)
+    whole = getattr(nn, f"AdaptiveAvgPool{dims}d")(1)(tensor(a))
+    close(whole.flatten(), a.reshape(3, -1).mean(1))
 
 
 def test_adaptive_pooling():

@@ -58,6 +58,12 @@ def test_clone_and_contiguous_keep_or_change_the_memory_order():
     assert last.contiguous().stride() == (60, 20, 5, 1)
     assert x.contiguous() is x and last.contiguous(memory_format=fastnn.channels_last) is last
     np.testing.assert_array_equal(last.numpy(), x.numpy())
+    volume = fastnn.zeros(2, 3, 4, 5, 6).to(memory_format=fastnn.channels_last_3d)
+    assert volume.stride() == (360, 1, 90, 18, 3) and not volume.is_contiguous()
+    assert volume.is_contiguous(memory_format=fastnn.channels_last_3d)
+    assert not volume.is_contiguous(memory_format=fastnn.channels_last)
+    with pytest.raises(ValueError, match="channels_last_3d needs 5 dimensions"):
+        x.contiguous(memory_format=fastnn.channels_last_3d)
     with pytest.raises(ValueError, match="4 dimensions"):
         fastnn.ones(2).contiguous(memory_format=fastnn.channels_last)
     with pytest.raises(ValueError, match="'rows'"):

@@ -75,6 +75,20 @@ def test_channels_last_stays_channels_last():
     np.testing.assert_array_equal(z.view(-1).numpy(), z.numpy().reshape(-1))
 
 
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_results_of_pooling_stay_channels_last(dims):
+    x = fastnn.from_numpy(RNG.standard_normal((2, 3, *(6,) * dims)))
+    y = getattr(fastnn.nn.functional, f"max_pool{dims}d")(x, 2)
+    for z, expected in [
+        (fastnn.cat([y, y], 1), np.concatenate([y.numpy()] * 2, 1)),
+        (fastnn.stack([y, y], 1), np.stack([y.numpy()] * 2, 1)),
+    ]:
+        np.testing.assert_array_equal(z.numpy(), expected)
+        np.testing.assert_array_equal(z.view(-1).numpy(), expected.reshape(-1))
+        assert z.is_contiguous()
+    assert fastnn.cat([y, y], 1).stride()[1] == 1
+
+
 def test_the_same_tensor_twice():
     x = fastnn.ones(2, requires_grad=True)
     fastnn.cat([x, x]).backward(fastnn.tensor([1.0, 2.0, 3.0, 4.0]))

@@ -1,12 +1,14 @@
 """What pooling means, window by window in float64."""
 
+import itertools
 import math
 
 import numpy as np
 
 
-def pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+def each(value, dims):
+    """One number for each dimension."""
+    return (value,) * dims if isinstance(value, int) else tuple(value) * (dims // len(value))
 
 
 def sliding_windows(size, k, s, p, d, ceil_mode):
@@ -26,52 +28,45 @@ def even_windows(size, count):
     ]
 
 
-def pool(x, rows, columns, reduce):
-    """reduce(values, positions, window shape) of every window of (N, C, H, W)."""
-    N, C, H, W = x.shape
-    y = np.empty((N, C, len(rows), len(columns)))
-    for n, c, oh, ow in np.ndindex(y.shape):
-        window = rows[oh], columns[ow]
-        inside = [(h, w) for h in window[0] for w in window[1] if 0 <= h < H and 0 <= w < W]
-        y[n, c, oh, ow] = reduce([x[n, c, h, w] for h, w in inside], inside, window)
+def pool(x, axes, reduce):
+    """reduce(values, positions, window) of every window of (N, C, ...), axes[d] being
+    the windows along spatial dimension d."""
+    y = np.empty((*x.shape[:2], *map(len, axes)))
+    for n, c, *at in np.ndindex(y.shape):
+        window = [axes[d][o] for d, o in enumerate(at)]
+        inside = [
+            p
+            for p in itertools.product(*window)
+            if all(0 <= i < size for i, size in zip(p, x.shape[2:], strict=True))
+        ]
+        y[(n, c, *at)] = reduce([x[(n, c, *p)] for p in inside], inside, window)
     return y
 
 
-def batched(function):
-    def either(x, *args, **kwargs):
-        x = np.asarray(x, np.float64)
-        if x.ndim == 4:
-            return function(x, *args, **kwargs)
-        return function(x[None], *args, **kwargs)[0]
-
-    return either
-
-
 def windows_of(x, kernel_size, stride, padding, dilation, ceil_mode):
-    k, p, d = pair(kernel_size), pair(padding), pair(dilation)
-    s = k if stride is None else pair(stride)
-    return [sliding_windows(x.shape[2 + a], k[a], s[a], p[a], d[a], ceil_mode) for a in (0, 1)]
+    dims = x.ndim - 2
+    k, p, d = each(kernel_size, dims), each(padding, dims), each(dilation, dims)
+    s = k if stride is None else each(stride, dims)
+    return [sliding_windows(x.shape[2 + a], k[a], s[a], p[a], d[a], ceil_mode) for a in range(dims)]
 
 
-@batched
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    windows = windows_of(x, kernel_size, stride, padding, dilation, ceil_mode)
-    return pool(x, *windows, lambda values, *_: np.max(values, initial=-np.inf))
-
-
-@batched
-def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    windows = windows_of(x, kernel_size, stride, padding, dilation, ceil_mode)
-
+def max_and_positions(x, axes, return_indices):
     def first_largest(values, positions, _):
-        h, w = positions[values.index(max(values))]
-        return h * x.shape[3] + w
+        at = positions[values.index(max(values))]
+        return np.ravel_multi_index(at, x.shape[2:])
 
-    return pool(x, *windows, first_largest)
+    y = pool(x, axes, lambda values, *_: np.max(values, initial=-np.inf))
+    return (y, pool(x, axes, first_largest).astype(np.int64)) if return_indices else y
 
 
-@batched
-def avg_pool2d(
+def max_pool(
+    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    axes = windows_of(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return max_and_positions(x, axes, return_indices)
+
+
+def avg_pool(
     x,
     kernel_size,
     stride=None,
@@ -80,35 +75,56 @@ def avg_pool2d(
     count_include_pad=True,
     divisor_override=None,
 ):
-    windows = windows_of(x, kernel_size, stride, padding, 1, ceil_mode)
-    p = pair(padding)
+    p = each(padding, x.ndim - 2)
 
     def mean(values, positions, window):
         # what lies beyond the padding, as ceil_mode allows, counts never
         cells = 1
-        for axis in (0, 1):
-            cells *= sum(1 for i in window[axis] if i < x.shape[2 + axis] + p[axis])
+        for axis, along in enumerate(window):
+            cells *= sum(1 for i in along if i < x.shape[2 + axis] + p[axis])
         count = cells if count_include_pad else len(values)
         return sum(values) / (divisor_override or count)
 
-    return pool(x, *windows, mean)
+    return pool(x, windows_of(x, kernel_size, stride, padding, 1, ceil_mode), mean)
 
 
-@batched
-def adaptive_avg_pool2d(x, output_size):
-    windows = [even_windows(x.shape[2 + a], pair(output_size)[a]) for a in (0, 1)]
-    return pool(x, *windows, lambda values, *_: np.mean(values))
+def adaptive_windows(x, output_size):
+    counts = each(output_size, x.ndim - 2)
+    return [even_windows(size, n) for size, n in zip(x.shape[2:], counts, strict=True)]
 
 
-@batched
-def adaptive_max_pool2d(x, output_size):
-    windows = [even_windows(x.shape[2 + a], pair(output_size)[a]) for a in (0, 1)]
-    return pool(x, *windows, lambda values, *_: np.max(values))
+def adaptive_avg_pool(x, output_size):
+    return pool(x, adaptive_windows(x, output_size), lambda values, *_: np.mean(values))
+
+
+def adaptive_max_pool(x, output_size, return_indices=False):
+    return max_and_positions(x, adaptive_windows(x, output_size), return_indices)
+
+
+def lp_pool(x, norm_type, kernel_size, stride=None, ceil_mode=False):
+    cells = math.prod(each(kernel_size, x.ndim - 2))
+
+    def root(values, *_):  # of windows that ceil_mode cuts, the mean stands for the rest
+        return (np.mean(np.power(values, norm_type)) * cells) ** (1 / norm_type)
+
+    return pool(x, windows_of(x, kernel_size, stride, 0, 1, ceil_mode), root)
+
+
+def of_rank(function, dims):
+    """The function over `dims` dimensions, with the batch or without."""
+
+    def either(x, *args, **kwargs):
+        x = np.asarray(x, np.float64)
+        if x.ndim == dims + 2:
+            return function(x, *args, **kwargs)
+        y = function(x[None], *args, **kwargs)
+        return tuple(part[0] for part in y) if isinstance(y, tuple) else y[0]
+
+    return either
 
 
 REFERENCES = {
-    "max_pool2d": max_pool2d,
-    "avg_pool2d": avg_pool2d,
-    "adaptive_avg_pool2d": adaptive_avg_pool2d,
-    "adaptive_max_pool2d": adaptive_max_pool2d,
+    f"{function.__name__}{dims}d": of_rank(function, dims)
+    for function in (max_pool, avg_pool, adaptive_avg_pool, adaptive_max_pool, lp_pool)
+    for dims in (1, 2, 3)
 }
