@@ -4,8 +4,9 @@ from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_no
 from fastnn._core.checks cimport shape_text
 from fastnn._core.layout cimport channels_last, new_channels_last
 from fastnn._core.tensor cimport INT64, Tensor, as_tensor, dtype_of, same_shape
-from fastnn._kernels.embedding cimport embedding_first_bad
-from fastnn._kernels.unpool cimport unpool_backward, unpool_forward, unpool_threads
+from fastnn._kernels.unpool cimport (
+    unpool_backward, unpool_forward, unpool_indices_fit, unpool_threads,
+)
 from fastnn.ops.volume cimport (
     VOLUME, as_volume, reshape_as_given, sizes_of, spatial_dim, spatial_input,
 )
@@ -20,12 +21,18 @@ cdef long positions_of(Tensor volume) noexcept:
     return volume.shape_[2] * volume.shape_[3] * volume.shape_[4]
 
 
-cdef int check_indices(Tensor indices, long positions) except -1:
+cdef int check_indices(Tensor indices, long positions, int threads) except -1:
     """Channels-last indices of a volume; only checked ones may go to a kernel."""
-    cdef long bad = embedding_first_bad(indices.ptr, True, indices.size_, positions)
-    if bad >= 0:
-        raise IndexError(f"index {(<long long*>indices.ptr)[bad]} is outside of an output of "
-                         f"{positions} positions")
+    cdef const long long* index = <long long*>indices.ptr
+    cdef bint fit
+    cdef long k
+    with nogil:
+        fit = unpool_indices_fit(index, indices.size_, positions, threads)
+    if not fit:
+        for k in range(indices.size_):
+            if not 0 <= index[k] < positions:
+                raise IndexError(f"index {index[k]} is outside of an output of {positions} "
+                                 "positions")
     return 0
 
 
@@ -78,8 +85,8 @@ cdef object max_unpool(object given, object given_indices, int dims, object kern
     output_shape(x, dims, kernel_size, stride, padding, output_size, shape)
     y = new_channels_last(x.dtype_, shape, VOLUME)
     Q = positions_of(y)
-    check_indices(indices, Q)
     threads = unpool_threads(x.dtype_, N, P, Q, C)
+    check_indices(indices, Q, threads)
     with nogil:
         unpool_forward(x.dtype_, N, P, Q, C, x.ptr, <long long*>indices.ptr, y.ptr, threads)
     reshape_as_given(y, dims, input.ndim_ == dims + 2)
@@ -100,10 +107,10 @@ cdef int max_unpool_backward(Node node, Tensor dy) except -1:
         return 0
     dy = channels_last(as_volume(dy, dims))
     Q = positions_of(dy)
-    # the array that from_numpy() shares may have changed without a version to tell
-    check_indices(indices, Q)
-    dx = new_channels_last(dy.dtype_, indices.shape_, VOLUME)
     threads = unpool_threads(dy.dtype_, N, P, Q, C)
+    # the array that from_numpy() shares may have changed without a version to tell
+    check_indices(indices, Q, threads)
+    dx = new_channels_last(dy.dtype_, indices.shape_, VOLUME)
     with nogil:
         unpool_backward(dy.dtype_, N, P, Q, C, dy.ptr, <long long*>indices.ptr, dx.ptr, threads)
     reshape_as_given(dx, dims, node.i[1])

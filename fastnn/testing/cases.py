@@ -522,6 +522,7 @@ def max_unpool2d(rng):
     yield unpooling(rng, (1, 65, 3, 4), 2, 3, 2, 35), {"padding": 1}
     yield unpooling(rng, (17, 2, 2), 2, (2, 1), 2, 15), {"output_size": (5, 3)}
     yield unpooling(rng, (2, 40, 20, 20), 2, 2, 2, 1600), {}
+    yield unpooling(rng, (20, 40, 6, 6), 2, 2, 2, 144), {}
 
 
 @cases
