@@ -54,11 +54,13 @@ from fastnn.ops.loss import (
     smooth_l1_loss,
 )
 from fastnn.ops.matmul import linear
-from fastnn.ops.norm import batch_norm, group_norm, instance_norm, local_response_norm
+from fastnn.ops.norm import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    local_response_norm,
+)
 from fastnn.ops.norm_rows import layer_norm, rms_norm
-from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
-from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax, softmin
-from fastnn.ops.norm import batch_norm, layer_norm, rms_norm
 from fastnn.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -76,8 +78,7 @@ from fastnn.ops.pool import (
     max_pool2d,
     max_pool3d,
 )
-from fastnn.ops.random import dropout
-from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
+from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax, softmin
 from fastnn.ops.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 from fastnn.ops.view import flatten
 
@@ -87,8 +88,8 @@ __all__ = [
     "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
-    "alpha_dropout",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -106,8 +107,8 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
-    "feature_alpha_dropout",
     "embedding_bag",
+    "feature_alpha_dropout",
     "flatten",
     "gelu",
     "glu",
