@@ -55,6 +55,7 @@ typedef struct {
     void *w;                  /* [taps_h][taps_w][w_tap] */
     long w_tap;
     const void *bias; /* [channels], or NULL */
+    int relu;         /* of the row */
     void *y;          /* of the weight gradient: dy */
     long y_col;
 } depthwise_args;

@@ -33,7 +33,8 @@ INLINE void depthwise_row_block(const int cols, const int nv, const depthwise_ar
     real *y = (real *)d->y + ow * d->y_col + c;
     UNROLL for (int j = 0; j < cols; j++)
         UNROLL for (int k = 0; k < nv; k++)
-            v_store_n(y + j * d->y_col + k * VL, acc[j][k], n - k * VL);
+            v_store_n(y + j * d->y_col + k * VL,
+                      d->relu ? v_max(v_zero(), acc[j][k]) : acc[j][k], n - k * VL);
 }
 
 INLINE void depthwise_columns(const int cols, const depthwise_args *d, long ow)

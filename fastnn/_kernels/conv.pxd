@@ -16,7 +16,7 @@ cdef size_t plan_backward_data(Correlation* c, const ConvShape* s,
 
 # y and dx are channels-last; x, w and dy may have any strides; image: packed weights
 cdef void conv_forward(Correlation* c, const char* x, const char* image, const char* bias,
-                       char* y, char* scratch) noexcept nogil
+                       bint relu, char* y, char* scratch) noexcept nogil
 cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
                              const Py_ssize_t* dy_strides, const char* w,
                              const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil

@@ -75,6 +75,7 @@ cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pi
         t.accumulate = False          # one kernel row at a time
         for kh in range(s.KH):
             t.bias = bias if kh == s.KH - 1 else NULL
+            t.relu = c.relu and kh == s.KH - 1
             c.K.gemm_tile[width][m](t)
             t.accumulate = True
             t.a = <const char*>t.a + c.tap_h * item
@@ -96,7 +97,7 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
     cdef const char* b
     cdef gemm_tile_args t
     cdef int width
-    t.relu = t.accumulate = False
+    t.relu, t.accumulate = c.relu, False
     t.a_row, t.a_k = c.out_pixel, 1
     if taps_apart(c):
         t.batches, t.k, t.a_batch = s.KW, s.C, c.tap_w
@@ -215,8 +216,8 @@ cdef void conv_pack(Correlation* c, const char* w, const Py_ssize_t* w_strides,
 
 
 cdef void conv_forward(Correlation* c, const char* x, const char* image, const char* bias,
-                       char* y, char* scratch) noexcept nogil:
-    c.x, c.w, c.bias, c.y = x, image, bias, y
+                       bint relu, char* y, char* scratch) noexcept nogil:
+    c.x, c.w, c.bias, c.relu, c.y = x, image, bias, relu, y
     c.scratch = scratch
     c.y_w = c.s.G * c.s.O
     c.y_h = c.y_w * c.s.OW
@@ -308,7 +309,7 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
             p.w = w + ((ph.first + (ph.count - 1) * ph.step) * w_strides[2]
                        + (pw.first + (pw.count - 1) * pw.step) * w_strides[3]) * item
             pack(&p, c, scratch)
-            c.x, c.w, c.bias = dy, scratch, NULL
+            c.x, c.w, c.bias, c.relu = dy, scratch, NULL, False
             c.scratch = scratch + c.packed_bytes
             c.y = dx + (rh * s.W + rw) * pixel * item
             c.y_w = s.sw * pixel

@@ -32,6 +32,7 @@ cdef void depthwise_item(void* context, long item_index, int thread) noexcept no
     cdef depthwise_args d
     describe(c, &d)
     d.w, d.w_tap, d.bias, d.y_col = <void*>c.w, c.packed_columns, c.bias, c.y_w
+    d.relu = c.relu
     for oh in range(oh0, end):
         if (oh - oh0) % c.step == 0:
             gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)

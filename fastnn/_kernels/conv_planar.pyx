@@ -100,7 +100,7 @@ cdef void planar_item(void* context, long item_index, int thread) noexcept nogil
     cdef gemm_tile_args t
     for r in range((end - oh0 - 1) * s.sh + s.KH):
         gather_planes(c, x, oh0 * s.sh - s.top + r, band + r * c.row * item)
-    t.batches, t.k, t.relu, t.bias, t.accumulate = s.KW, s.KH * s.C, False, NULL, c.bias != NULL
+    t.batches, t.k, t.relu, t.bias, t.accumulate = s.KW, s.KH * s.C, c.relu, NULL, c.bias != NULL
     t.a, t.a_k, t.a_batch = c.w + g * s.O * s.KW * t.k * item, 1, t.k
     t.a_row = s.KW * t.k
     t.b_k, t.b_batch = width, s.dw

@@ -19,6 +19,7 @@ cdef struct Correlation:
     long x_n, x_c, x_h, x_w       # strides; elements, as all that follow
     const char* w                 # packed [G][panel][KH][KW * C][its columns]
     const char* bias
+    bint relu                     # y = ReLU of all that
     char* y                       # channels unit stride
     long y_n, y_h, y_w
     bint planar                   # few output channels: conv_planar.pyx

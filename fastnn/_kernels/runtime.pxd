@@ -143,6 +143,7 @@ cdef extern from "kernels.h" nogil:
         void* w
         long w_tap
         const void* bias
+        int relu
         void* y
         long y_col
 

@@ -153,7 +153,7 @@ cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, Tenso
     with nogil:
         if not filled:
             conv_pack(c, w.ptr, w.strides_, packed)
-        conv_forward(c, x.ptr, packed, bias, y.ptr, scratch + c.packed_bytes)
+        conv_forward(c, x.ptr, packed, bias, False, y.ptr, scratch + c.packed_bytes)
     if image is not None:
         packed_done(image)
     scratch_give(scratch, nbytes)
