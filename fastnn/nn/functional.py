@@ -43,6 +43,8 @@ from fastnn.ops.dropout import (
     rrelu,
     rrelu_,
 )
+from fastnn.ops.conv import conv1d, conv2d
+from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
 from fastnn.ops.embedding import embedding
 from fastnn.ops.embedding_bag import embedding_bag
 from fastnn.ops.loss import (
@@ -98,7 +100,10 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
     "dropout1d",

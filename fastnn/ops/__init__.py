@@ -16,6 +16,7 @@ FAMILIES = (
     "gather",
     "matmul",
     "conv",
+    "conv_transpose",
     "reduce",
     "deviation",
     "extreme",

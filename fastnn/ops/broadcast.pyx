@@ -15,7 +15,7 @@ from fastnn._core.tensor cimport (
     is_dense, new_like, new_tensor, same_shape,
 )
 from fastnn._kernels.pointwise cimport (
-    Operand, PW_lt, PW_ne, Pointwise, pointwise, pointwise_kernel,
+    Operand, PW_add, PW_lt, PW_ne, Pointwise, pointwise, pointwise_kernel,
 )
 from fastnn._kernels.runtime cimport kernels
 from fastnn.ops.reduce cimport sum_to_shape

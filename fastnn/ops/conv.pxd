@@ -1,8 +1,11 @@
-# conv2d: what its arguments come to.
+# The three passes of a 2-D correlation, outside the graph, on tensors of four dimensions.
 
 from fastnn._core.tensor cimport Tensor
 from fastnn._kernels.conv_shape cimport ConvShape
 
-# Checks everything and fills s; x may lack the batch dimension.
-cdef int parse_shape(ConvShape* s, Tensor x, Tensor w, object bias, object stride, object padding,
-                     object dilation, object groups) except -1
+cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, Tensor bias)
+cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w)
+# dy: as summable() returns it; dw and db contiguous or None
+cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,
+                                   Tensor db) except -1
+cdef Tensor summable(Tensor dy)

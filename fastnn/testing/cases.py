@@ -433,6 +433,51 @@ def max_pool1d(rng):
 
 
 @cases
+def conv1d(rng):
+    for x, w, kwargs in [
+        ((2, 3, 19), (5, 3, 3), {"padding": 1}),
+        ((1, 1, 16), (17, 1, 5), {"stride": (2,), "padding": 2}),
+        ((3, 16), (4, 3, 2), {"dilation": 3}),
+        ((2, 6, 18), (9, 2, 4), {"groups": 3, "padding": "same"}),
+        ((2, 6, 18), (6, 1, 3), {"groups": 6, "stride": 2}),
+        ((0, 3, 5), (2, 3, 3), {}),
+        ((16, 16, 60), (40, 16, 3), {}),
+    ]:
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w), away_from_zero(rng, w[0])), kwargs
+
+
+@cases
+def conv_transpose1d(rng):
+    for x, w, kwargs in [
+        ((2, 3, 9), (3, 5, 3), {}),
+        ((3, 11), (3, 4, 4), {"stride": 3, "padding": 2, "output_padding": (2,)}),
+        ((2, 6, 8), (6, 3, 3), {"groups": 3, "dilation": 2, "output_padding": 1}),
+        ((16, 16, 40), (16, 30, 4), {"stride": 2, "padding": 1}),
+    ]:
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
+        bias = away_from_zero(rng, w[1] * kwargs.get("groups", 1))
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w), bias), kwargs
+
+
+@cases
+def conv_transpose2d(rng):
+    for x, w, kwargs in [
+        ((2, 3, 5, 6), (3, 5, 3, 3), {}),
+        ((2, 3, 5, 6), (3, 17, 3, 2), {"stride": (2, 3), "padding": 1, "output_padding": (1, 2)}),
+        ((3, 4, 5), (3, 4, 2, 2), {"dilation": (2, 3), "output_padding": (0, 2)}),
+        ((2, 6, 4, 5), (6, 2, 3, 3), {"groups": 3, "stride": 2, "padding": (0, 1)}),
+        ((2, 6, 4, 5), (6, 1, 4, 4), {"groups": 6, "stride": 2, "padding": 1}),
+        ((2, 4, 3, 5), (4, 3, 1, 1), {"stride": (1, 3)}),
+        ((0, 3, 5, 5), (3, 2, 3, 3), {}),
+        ((2, 40, 20, 20), (40, 16, 3, 3), {"padding": 1}),
+    ]:
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
+        bias = away_from_zero(rng, w[1] * kwargs.get("groups", 1))
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w), bias), kwargs
+
+
+@cases
 def max_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
     yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {}

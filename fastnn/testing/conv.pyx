@@ -4,7 +4,7 @@ from fastnn._core.tensor cimport Tensor
 from fastnn._kernels.conv cimport plan_backward_data, plan_forward
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation, is_depthwise
 from fastnn._kernels.conv_weight cimport plan_backward_weight
-from fastnn.ops.conv cimport parse_shape
+from fastnn.ops.conv_shape cimport Geometry, correlation_of, parse_conv
 
 
 cdef dict ways(const Correlation* c):
@@ -18,9 +18,11 @@ cdef dict ways(const Correlation* c):
 def plans(Tensor x, Tensor w, Tensor y, stride=1, padding=0, dilation=1, groups=1):
     """The plans of forward, backward-data (of its last phase) and backward-weight; y and its
     gradient have the same strides."""
+    cdef Geometry g
     cdef ConvShape s
     cdef Correlation forward, data, weight
-    parse_shape(&s, x, w, None, stride, padding, dilation, groups)
+    parse_conv(&g, "conv2d", 2, x, w, None, stride, padding, dilation, groups)
+    s = correlation_of(&g, False)
     plan_forward(&forward, &s, x.strides_)
     plan_backward_data(&data, &s, y.strides_)
     plan_backward_weight(&weight, &s, x.strides_, y.strides_, True, True)

@@ -1,4 +1,7 @@
-"""conv2d against a float64 loop reference: shapes, layouts, levels, threads, gradients."""
+"""conv2d against a float64 loop reference: shapes, layouts, levels, threads, gradients.
+
+conv1d and the transposed convolutions go through the same drivers: of them, what is their own.
+"""
 
 import itertools
 
@@ -7,7 +10,8 @@ import pytest
 
 from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
-from fastnn.ops.conv import conv2d
+from fastnn.ops.conv import conv1d, conv2d
+from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
 from fastnn.testing.conv import plans
 from tests.guard import guarded
@@ -371,3 +375,116 @@ def test_dtypes_must_be_floating_and_the_same():
         conv2d(from_numpy(np.ones(X, np.int64)), w)
     with pytest.raises(TypeError, match="ndarray"):
         conv2d(np.ones(X), w)
+
+
+# --- one dimension, and transposed ---
+
+OTHERS = [
+    # function, x, w, how: work enough for several threads in all passes
+    (conv1d, (16, 32, 100), (48, 32, 5), {"padding": 2}),
+    (conv1d, (9, 300, 41), (300, 1, 9), {"groups": 300}),
+    (conv_transpose1d, (16, 32, 60), (32, 48, 4), {"stride": 2, "padding": 1}),
+    (conv_transpose2d, (8, 24, 14, 14), (24, 40, 4, 4), {"stride": 2, "padding": 1}),
+    (conv_transpose2d, (8, 64, 20, 20), (64, 1, 3, 3), {"groups": 64}),
+]
+
+
+def operands(x_shape, w_shape, groups=1, transposed=False):
+    out = w_shape[1] * groups if transposed else w_shape[0]
+    return [make(shape, np.float32, k) for k, shape in enumerate((x_shape, w_shape, (out,)))]
+
+
+@pytest.mark.parametrize("layout", ["plain", "channels_last", "gaps"])
+@pytest.mark.parametrize("function, x_shape, w_shape, how", OTHERS, ids=str)
+def test_others_on_several_threads(function, x_shape, w_shape, how, layout):
+    transposed = function in (conv_transpose1d, conv_transpose2d)
+    arrays = operands(x_shape, w_shape, how.get("groups", 1), transposed)
+    results = []
+    for threads in (1, 2, 3):
+        with num_threads(threads):
+            leaves = [tensor(arrays[0], layout), *map(tensor, arrays[1:])]
+            y = function(*leaves, **how)
+            assert last_team() == threads or how.get("groups")
+            dy = make(y.shape, np.float32, 7)
+            y.backward(tensor(dy, layout).detach())
+            results.append([y.detach().numpy().tobytes(), *(t.grad.numpy() for t in leaves)])
+    for found in results[1:]:
+        assert found[0] == results[0][0]
+        for a, b in zip(found[1:], results[0][1:], strict=True):
+            assert a.tobytes() == b.tobytes()
+    leaves = [tensor(a.astype(np.float64)) for a in arrays]
+    function(*leaves, **how).backward(from_numpy(dy.astype(np.float64)))
+    for a, leaf in zip(results[0][1:], leaves, strict=True):
+        scale = abs(leaf.grad.numpy()).max()
+        np.testing.assert_allclose(a, leaf.grad.numpy(), rtol=1e-4, atol=2e-5 * scale)
+
+
+def test_conv1d_is_channels_last_and_counts_as_contiguous():
+    x, w, b = operands((2, 3, 9), (4, 3, 3))
+    y = conv1d(tensor(x), tensor(w), tensor(b))
+    assert y.stride() == (28, 1, 4)
+    assert y.is_contiguous()
+    assert y.flatten(1).shape == (2, 28)
+    np.testing.assert_array_equal(y.view(2, 28).detach().numpy(), y.detach().numpy().reshape(2, 28))
+    assert conv1d(from_numpy(x[0]), from_numpy(w)).stride() == (1, 4)
+
+
+def test_weight_of_conv1d_may_have_any_strides():
+    x, w, _ = operands((2, 3, 9), (4, 3, 5))
+    turned = np.ascontiguousarray(w.transpose(2, 0, 1)).transpose(1, 2, 0)
+    for tx in (tensor(x), tensor(x, "gaps")):
+        a, b = conv1d(tx, tensor(w)), conv1d(tx, tensor(turned))
+        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
+def test_transposed_convolution_is_the_adjoint_of_convolution():
+    for case in CASES:
+        x_shape, w_shape, how = case
+        if isinstance(how.get("padding"), str):
+            continue
+        x, w, _, dy = problem(x_shape, w_shape, np.float64, **how)
+        sizes = zip(
+            x_shape[2:],
+            conv_transpose2d(from_numpy(dy), from_numpy(w), **how).shape[2:],
+            strict=True,
+        )
+        extra = tuple(size - least for size, least in sizes)
+        found = conv_transpose2d(from_numpy(dy), from_numpy(w), output_padding=extra, **how)
+        assert_equal(found, conv2d_passes(x, w, None, dy, **how)[1])
+
+
+def test_only_the_gradients_asked_for_are_computed_transposed():
+    arrays = operands((2, 3, 6, 6), (3, 4, 3, 3), transposed=True)
+    for wanted in range(3):
+        leaves = [from_numpy(a) for a in arrays]
+        leaves[wanted].requires_grad_()
+        conv_transpose2d(*leaves).sum().backward()
+        assert [t.grad is not None for t in leaves] == [k == wanted for k in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "w", "b", "how", "error", "message"),
+    [
+        (conv1d, X, (6, 4, 3), None, {}, ValueError, r"conv1d: .* \(N, C, L\) or \(C, L\), got"),
+        (conv1d, (2, 4, 6), W, None, {}, ValueError, r"conv1d: weight .* / groups, K\), got"),
+        (conv1d, (2, 4, 6), (6, 4, 9), None, {}, ValueError, r"a kernel of 9 with .* \(1,\)"),
+        (conv1d, (2, 4, 6), (6, 4, 3), None, {"stride": (1, 2)}, ValueError, "must be an int, got"),
+        (conv1d, (2, 4, 6), (6, 4, 3), (4,), {}, ValueError, r"conv1d: bias .* \(6,\)"),
+        (conv_transpose2d, X, (3, 4, 3, 3), None, {}, ValueError, "has 4 channels, .* needs 3"),
+        (conv_transpose2d, X, (4, 4, 3, 3), None, {"groups": 3}, ValueError, "4 in channels, whi"),
+        (conv_transpose2d, X, (4, 2, 3, 3), (2,), {"groups": 2}, ValueError, r"shape \(4,\)"),
+        (conv_transpose2d, X, (4, 2, 3), None, {}, ValueError, r"weight must have shape \(in ch"),
+        (conv_transpose2d, X, (4, 2, 3, 0), None, {}, ValueError, "at least one element"),
+        (conv_transpose2d, X, (4, 2, 1, 1), None, {"padding": 3}, ValueError, r"of \(0, 0\)"),
+        (conv_transpose2d, X, (4, 2, 3, 3), None, {"padding": "same"}, TypeError, "'same'"),
+        (conv_transpose2d, X, (4, 2, 3, 3), None, {"output_padding": 1}, ValueError, "smaller"),
+        (conv_transpose2d, X, (4, 2, 3, 3), None, {"output_padding": -1}, ValueError, "negative"),
+        (conv_transpose2d, X, (4, 2, 3, 3), None, {"stride": 1 << 29}, ValueError, "too large"),
+        (conv_transpose1d, X, (4, 2, 3), None, {}, ValueError, r"conv_transpose1d: input"),
+    ],
+)
+def test_errors_of_the_others(function, x, w, b, how, error, message):
+    x, w = from_numpy(np.ones(x, np.float32)), from_numpy(np.ones(w, np.float32))
+    b = None if b is None else from_numpy(np.ones(b, np.float32))
+    with pytest.raises(error, match=message):
+        function(x, w, b, **how)

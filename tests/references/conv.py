@@ -49,4 +49,48 @@ def conv2d(x, w, bias=None, **how):
     return conv2d_passes(x, w, bias, **how)[0]
 
 
-REFERENCES = {"conv2d": conv2d}
+def of_one_row(how):
+    """The arguments of conv1d as those of the conv2d of a single row."""
+    rows = {"stride": 1, "padding": 0, "dilation": 1}
+    numbers = {k: v[0] if isinstance(v, tuple) else v for k, v in how.items()}
+    return {
+        k: (rows[k], v) if k in rows and not isinstance(v, str) else v for k, v in numbers.items()
+    }
+
+
+def conv1d(x, w, bias=None, **how):
+    return conv2d(x[..., None, :], w[:, :, None], bias, **of_one_row(how))[..., 0, :]
+
+
+def conv_transpose2d(x, w, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Every element of x scatters its share of the kernel."""
+    if x.ndim == 3:
+        how = (stride, padding, output_padding, groups, dilation)
+        return conv_transpose2d(x[None], w, bias, *how)[0]
+    (sh, sw), (dh, dw), (ph, pw) = pair(stride), pair(dilation), pair(padding)
+    (eh, ew), (N, C, H, W), (KH, KW) = pair(output_padding), x.shape, w.shape[2:]
+    O, per = w.shape[1] * groups, C // groups
+    full = np.zeros((N, O, (H - 1) * sh + dh * (KH - 1) + 1 + eh,
+                     (W - 1) * sw + dw * (KW - 1) + 1 + ew))  # fmt: skip
+    for c, i, j in itertools.product(range(C), range(KH), range(KW)):
+        o = slice(c // per * w.shape[1], (c // per + 1) * w.shape[1])
+        h = slice(i * dh, i * dh + (H - 1) * sh + 1, sh)
+        v = slice(j * dw, j * dw + (W - 1) * sw + 1, sw)
+        full[:, o, h, v] += x[:, c, None] * w[c, :, i, j][:, None, None]
+    y = full[:, :, ph : full.shape[2] - ph, pw : full.shape[3] - pw]
+    return y if bias is None else y + bias[:, None, None]
+
+
+def conv_transpose1d(x, w, bias=None, **how):
+    how = of_one_row(how)
+    if "output_padding" in how:
+        how["output_padding"] = (0, how["output_padding"])
+    return conv_transpose2d(x[..., None, :], w[:, :, None], bias, **how)[..., 0, :]
+
+
+REFERENCES = {
+    "conv1d": conv1d,
+    "conv2d": conv2d,
+    "conv_transpose1d": conv_transpose1d,
+    "conv_transpose2d": conv_transpose2d,
+}

@@ -1,30 +1,41 @@
-"""conv2d and its gradients against torch."""
+"""The convolutions and their gradients against torch."""
 
 import numpy as np
 import pytest
 
 from fastnn._core.interop import from_numpy
-from fastnn.ops.conv import conv2d
+from fastnn.nn import functional
 
 torch = pytest.importorskip("torch")
 
 CASES = [
-    ((4, 3, 32, 32), (16, 3, 3, 3), {"padding": 1}),
-    ((2, 16, 15, 17), (40, 16, 5, 3), {"stride": 2, "padding": (2, 1)}),
-    ((2, 6, 12, 12), (9, 2, 3, 3), {"groups": 3, "dilation": 2}),
-    ((2, 3, 9, 9), (4, 3, 4, 2), {"padding": "same"}),
-    ((3, 9, 9), (4, 3, 3, 3), {"padding": "valid", "stride": (2, 3)}),
+    ("conv1d", (4, 3, 50), (16, 3, 5), {"padding": 2}),
+    ("conv1d", (2, 8, 31), (6, 4, 3), {"stride": 2, "dilation": (3,), "groups": 2}),
+    ("conv1d", (8, 31), (8, 1, 4), {"padding": "same", "groups": 8}),
+    ("conv2d", (4, 3, 32, 32), (16, 3, 3, 3), {"padding": 1}),
+    ("conv2d", (2, 16, 15, 17), (40, 16, 5, 3), {"stride": 2, "padding": (2, 1)}),
+    ("conv2d", (2, 6, 12, 12), (9, 2, 3, 3), {"groups": 3, "dilation": 2}),
+    ("conv2d", (2, 3, 9, 9), (4, 3, 4, 2), {"padding": "same"}),
+    ("conv2d", (3, 9, 9), (4, 3, 3, 3), {"padding": "valid", "stride": (2, 3)}),
+    ("conv_transpose1d", (4, 3, 20), (3, 16, 5), {"stride": 2, "padding": 2}),
+    ("conv_transpose1d", (6, 9), (6, 2, 3), {"dilation": 3, "output_padding": 2, "groups": 2}),
+    ("conv_transpose2d", (4, 8, 9, 9), (8, 5, 4, 4), {"stride": 2, "padding": 1}),
+    ("conv_transpose2d", (2, 6, 7, 5), (6, 2, 3, 2), {"groups": 3, "dilation": (1, 2)}),
+    ("conv_transpose2d", (2, 9, 7, 5), (9, 1, 3, 3), {"groups": 9, "stride": 2, "padding": 1}),
+    ("conv_transpose2d", (5, 6, 4), (5, 3, 3, 3), {"stride": (3, 2), "output_padding": (2, 1)}),
 ]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
-@pytest.mark.parametrize("x_shape, w_shape, how", CASES, ids=str)
-def test_parity(x_shape, w_shape, how):
+@pytest.mark.parametrize("name, x_shape, w_shape, how", CASES, ids=str)
+def test_parity(name, x_shape, w_shape, how):
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(s).astype(np.float32) for s in (x_shape, w_shape, w_shape[:1])]
+    out = w_shape[1] * how.get("groups", 1) if "transpose" in name else w_shape[0]
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in (x_shape, w_shape, out)]
     ours = [from_numpy(a.copy()).requires_grad_() for a in arrays]
     theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
-    y, ty = conv2d(*ours, **how), torch.nn.functional.conv2d(*theirs, **how)
+    y = getattr(functional, name)(*ours, **how)
+    ty = getattr(torch.nn.functional, name)(*theirs, **how)
     assert y.shape == tuple(ty.shape)
     dy = rng.standard_normal(y.shape).astype(np.float32)
     y.backward(from_numpy(dy))
