@@ -3,6 +3,7 @@
 from fastnn._core.tensor cimport Tensor
 
 cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape, int ndim=*)   # engine_layout
+cdef Tensor new_in_order(Tensor x, const Py_ssize_t* shape)   # dimensions in memory as x's
 cdef Tensor new_view(Tensor x, int ndim, const Py_ssize_t* shape,
                      const Py_ssize_t* strides, char* data)
 cdef Tensor shape_only(Tensor x)                 # what a node keeps that needs no values of x

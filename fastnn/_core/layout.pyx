@@ -1,7 +1,7 @@
 """Tensors over other memory or in another layout: views, copies, casts."""
 
 from fastnn._core.tensor cimport (
-    Tensor, copy_into, is_channels_last, is_contiguous, is_dense, new_like, new_tensor,
+    MAX_NDIM, Tensor, copy_into, is_channels_last, is_contiguous, is_dense, new_like, new_tensor,
 )
 
 
@@ -12,6 +12,26 @@ cdef Tensor new_channels_last(int dtype, const Py_ssize_t* shape, int ndim=4):
     for d in range(2, ndim):
         y.strides_[d] *= shape[1]
     y.engine_layout = True
+    return y
+
+
+cdef Tensor new_in_order(Tensor x, const Py_ssize_t* shape):
+    cdef Tensor y = new_tensor(x.dtype_, x.ndim_, shape)
+    cdef int[MAX_NDIM] order
+    cdef Py_ssize_t step = 1
+    cdef int d, k
+    if is_contiguous(x) or not is_dense(x):
+        return y
+    for d in range(x.ndim_):             # by falling stride
+        k = d
+        while k > 0 and x.strides_[order[k - 1]] < x.strides_[d]:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = d
+    for k in range(x.ndim_ - 1, -1, -1):
+        y.strides_[order[k]] = step
+        step *= shape[order[k]]
+    y.engine_layout = x.engine_layout
     return y
 
 

@@ -82,6 +82,11 @@ from fastnn.ops.pool import (
 )
 from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax, softmin
 from fastnn.ops.unpool import max_unpool1d, max_unpool2d, max_unpool3d
+from fastnn.ops.norm import batch_norm, layer_norm, rms_norm
+from fastnn.ops.pad import pad
+from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
+from fastnn.ops.random import dropout
+from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
 from fastnn.ops.view import flatten
 
 __all__ = [
@@ -145,6 +150,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "pad",
     "prelu",
     "relu",
     "relu6",

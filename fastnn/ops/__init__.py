@@ -24,6 +24,7 @@ FAMILIES = (
     "loss",
     "random",
     "dropout",
+    "pad",
     "pool",
     "unpool",
     "rnn",

@@ -478,6 +478,28 @@ def conv_transpose2d(rng):
 
 
 @cases
+def pad(rng):
+    for shape, pads, mode in [
+        ((7,), (1, 2), "constant"),
+        ((3, 4), (1, 0, -1, 2), "constant"),
+        ((2, 3, 4, 5), (1, 2, 0, 3, 2, 1, 1, 0), "constant"),
+        ((3, 0), (2, 1), "constant"),
+        ((2, 3, 7), (3, 2), "{}"),
+        ((3, 7), (0, 6), "{}"),
+        ((2, 3, 4, 5), (2, 1, 3, 0), "{}"),
+        ((3, 4, 5), (2, 1, 0, 1), "{}"),
+        ((2, 3, 4, 5, 6), (2, 1, 1, 3, 0, 2), "{}"),
+        ((2, 3, 4, 5), (-1, 2, 2, -2), "{}"),
+        ((0, 3, 4, 5), (1, 1, 1, 1), "{}"),
+        ((8, 16, 20, 20), (1, 1, 1, 1), "{}"),
+    ]:
+        for name in {mode.format(m): 0 for m in ("constant", "reflect", "replicate", "circular")}:
+            yield (away_from_zero(rng, *shape), pads, name), {}
+    yield (away_from_zero(rng, 2, 5), (1, 2), "constant", -1.5), {}
+    yield (np.arange(6).reshape(2, 3), (1, 2, 0, 1), "constant", 7), {}
+
+
+@cases
 def max_pool2d(rng):
     yield (rng.standard_normal((2, 3, 8, 8)), 2), {}
     yield (rng.standard_normal((1, 65, 7, 6)), 3, 2, 1), {}
