@@ -128,7 +128,7 @@ def kaiming_normal_(
 
 
 def default_uniform_(weight: Tensor, bias: Tensor | None) -> None:
-    """How Linear and Conv2d begin: uniform within 1 / sqrt(fan_in), weight and bias alike."""
+    """How Linear and convolutions begin: uniform within 1 / sqrt(fan_in), weight and bias alike."""
     kaiming_uniform_(weight, a=math.sqrt(5))
     fan_in = fans(weight)[0]
     if bias is not None and fan_in > 0:

@@ -1,18 +1,19 @@
-"""Sizes of windows given as one number or two."""
+"""Sizes of windows, given as one number or one for each dimension."""
 
 from __future__ import annotations
 
 from operator import index
 
 Size2 = int | tuple[int, int]
+Size = int | tuple[int, ...]
 
 
-def pair(value: Size2, name: str, least: int = 1) -> tuple[int, int]:
-    """(value, value) of a number, two numbers as they are; none below `least`."""
-    entries = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(entries) != 2:
-        raise ValueError(f"{name} must be a number or two, got {value!r}")
-    result = (index(entries[0]), index(entries[1]))
-    if min(result) < least:
+def sizes(value: Size, count: int, name: str, least: int | None = 1) -> tuple[int, ...]:
+    """`count` times a number, so many numbers as they are; none below `least`."""
+    entries = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
+    if len(entries) != count:
+        raise ValueError(f"{name} must be a number or {count}, got {value!r}")
+    result = tuple(map(index, entries))
+    if least is not None and min(result) < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
     return result

@@ -6,6 +6,7 @@ import pytest
 import fastnn
 from fastnn import nn
 from tests.nn.arrays import IMAGES, RNG, ROWS, close, tensor, values
+from tests.references.pad import pad as pad_reference
 
 
 def sigmoid(x):
@@ -99,8 +100,8 @@ def test_conv2d(options, padding):
 
 
 def test_conv2d_errors():
-    with pytest.raises(ValueError, match="only 'zeros'"):
-        nn.Conv2d(1, 1, 1, padding_mode="reflect")
+    with pytest.raises(ValueError, match=r"padding_mode must be one of .* 'edge'"):
+        nn.Conv2d(1, 1, 1, padding_mode="edge")
     with pytest.raises(ValueError, match="in_channels=3 must be divisible by groups=2"):
         nn.Conv2d(3, 4, 1, groups=2)
     with pytest.raises(ValueError, match="out_channels=3"):
@@ -111,6 +112,69 @@ def test_conv2d_errors():
         nn.Conv2d(1, 1, 3, padding="full")
     with pytest.raises(ValueError, match="kernel_size must be at least 1"):
         nn.Conv2d(1, 1, 0)
+    with pytest.raises(ValueError, match=r"kernel_size must be a number or 1, got \(3, 3\)"):
+        nn.Conv1d(1, 1, (3, 3))
+    with pytest.raises(ValueError, match="'zeros' only, got 'reflect'"):
+        nn.ConvTranspose2d(1, 1, 3, padding_mode="reflect")
+    with pytest.raises(TypeError, match="'same'"):
+        nn.ConvTranspose2d(1, 1, 3, padding="same")
+
+
+def test_conv_transpose_output_size():
+    x = tensor(IMAGES)
+    layer = nn.ConvTranspose2d(4, 6, 3, stride=(2, 3), padding=1).double()
+    assert layer(x).shape == (2, 6, 13, 16)
+    for output_size in [(14, 18), (2, 6, 14, 18)]:
+        y = layer(x, output_size)
+        assert y.shape == (2, 6, 14, 18)
+        close(y[:, :, :13, :16], values(layer(x)))
+    assert layer(x[0], output_size=(6, 13, 17)).shape == (6, 13, 17)
+    with pytest.raises(ValueError, match=r"between \[13, 16\] and \[14, 18\].*got \(15, 16\)"):
+        layer(x, (15, 16))
+    with pytest.raises(ValueError, match="2 or 4 entries"):
+        layer(x, (14,))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_conv_padding_mode_is_padding_before(mode):
+    x = tensor(IMAGES)
+    for padding, sides in [(2, (2, 2, 2, 2)), ((1, 2), (2, 2, 1, 1)), ("same", (0, 1, 1, 2))]:
+        layer = nn.Conv2d(4, 6, (4, 2), padding=padding, padding_mode=mode).double()
+        padded = nn.functional.pad(x, sides, mode)
+        close(layer(x), values(nn.functional.conv2d(padded, layer.weight, layer.bias)))
+    layer = nn.Conv1d(7, 6, 3, padding="valid", padding_mode=mode).double()
+    assert layer(x[0]).shape == (4, 6, 4)
+
+
+@pytest.mark.parametrize(
+    "layer, pads, mode, value",
+    [
+        (nn.ConstantPad1d(2, 1.5), (2, 2), "constant", 1.5),
+        (nn.ConstantPad2d((1, 0, 2, 1), -1), (1, 0, 2, 1), "constant", -1),
+        (nn.ConstantPad3d(1, 3), (1,) * 6, "constant", 3),
+        (nn.ZeroPad1d((-1, 2)), (-1, 2), "constant", 0),
+        (nn.ZeroPad2d(1), (1,) * 4, "constant", 0),
+        (nn.ZeroPad3d(1), (1,) * 6, "constant", 0),
+        (nn.ReflectionPad1d((2, 1)), (2, 1), "reflect", None),
+        (nn.ReflectionPad2d(3), (3,) * 4, "reflect", None),
+        (nn.ReflectionPad3d(1), (1,) * 6, "reflect", None),
+        (nn.ReplicationPad1d(2), (2, 2), "replicate", None),
+        (nn.ReplicationPad2d((1, 2, 3, 0)), (1, 2, 3, 0), "replicate", None),
+        (nn.ReplicationPad3d(1), (1,) * 6, "replicate", None),
+        (nn.CircularPad1d(2), (2, 2), "circular", None),
+        (nn.CircularPad2d((1, 2, 3, 0)), (1, 2, 3, 0), "circular", None),
+        (nn.CircularPad3d(2), (2,) * 6, "circular", None),
+    ],
+    ids=str,
+)
+def test_pads(layer, pads, mode, value):
+    x = IMAGES[0] if len(pads) == 2 else IMAGES
+    close(layer(tensor(x)), pad_reference(x, pads, mode, value))
+
+
+def test_pad_errors():
+    with pytest.raises(ValueError, match=r"padding must be a number or 4, got \(1, 2\)"):
+        nn.ZeroPad2d((1, 2))
 
 
 # --- pooling ---
@@ -361,6 +425,19 @@ REPRS = [
         lambda: nn.Conv2d(4, 8, 3, padding="same"),
         "Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=same)",
     ),
+    (lambda: nn.Conv1d(3, 8, 3), "Conv1d(3, 8, kernel_size=(3,), stride=(1,))"),
+    (
+        lambda: nn.Conv1d(3, 8, 3, padding=1, padding_mode="circular"),
+        "Conv1d(3, 8, kernel_size=(3,), stride=(1,), padding=(1,), padding_mode=circular)",
+    ),
+    (
+        lambda: nn.ConvTranspose2d(4, 8, 3, 2, 1, 1, 2, False),
+        "ConvTranspose2d(4, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), "
+        "output_padding=(1, 1), groups=2, bias=False)",
+    ),
+    (lambda: nn.ConstantPad1d(2, 1.5), "ConstantPad1d(padding=(2, 2), value=1.5)"),
+    (lambda: nn.ZeroPad2d(1), "ZeroPad2d((1, 1, 1, 1))"),
+    (lambda: nn.ReflectionPad1d(2), "ReflectionPad1d((2, 2))"),
     (
         lambda: nn.MaxPool2d(2),
         "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",

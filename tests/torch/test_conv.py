@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastnn import nn
 from fastnn._core.interop import from_numpy
 from fastnn.nn import functional
 
@@ -43,3 +44,28 @@ def test_parity(name, x_shape, w_shape, how):
     np.testing.assert_allclose(y.detach().numpy(), ty.detach().numpy(), rtol=1e-4, atol=1e-4)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-4, atol=1e-3)
+
+
+LAYERS = [
+    ("Conv1d", (4, 6, 3), {"padding": 1, "padding_mode": "reflect"}, (2, 4, 9)),
+    ("Conv1d", (4, 6, 4), {"padding": "same", "groups": 2, "bias": False}, (4, 9)),
+    ("Conv2d", (4, 6, 3), {"padding": (1, 2), "padding_mode": "circular"}, (2, 4, 5, 9)),
+    ("Conv2d", (4, 6, (2, 5)), {"padding": "same", "padding_mode": "replicate"}, (2, 4, 5, 9)),
+    ("ConvTranspose1d", (4, 6, 3), {"stride": 3, "output_padding": 2}, (2, 4, 9)),
+    ("ConvTranspose2d", (4, 6, (3, 2)), {"stride": 2, "groups": 2, "padding": 1}, (2, 4, 5, 9)),
+    ("ReflectionPad2d", (2,), {}, (2, 4, 5, 9)),
+    ("ConstantPad3d", ((1, 2, 0, 0, 1, 0), 2.5), {}, (2, 4, 5, 9)),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("name, args, how, shape", LAYERS, ids=str)
+def test_layers(name, args, how, shape):
+    ours, theirs = getattr(nn, name)(*args, **how), getattr(torch.nn, name)(*args, **how)
+    assert repr(ours) == repr(theirs)
+    weights = theirs.state_dict()
+    assert list(ours.state_dict()) == list(weights)
+    ours.load_state_dict({k: from_numpy(v.numpy()) for k, v in weights.items()})
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    y, ty = ours(from_numpy(x)), theirs(torch.tensor(x))
+    np.testing.assert_allclose(y.detach().numpy(), ty.detach().numpy(), rtol=1e-5, atol=1e-5)
