@@ -42,6 +42,7 @@ from fastnn.nn.dropout import (
     FeatureAlphaDropout,
 )
 from fastnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from fastnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from fastnn.nn.dropout import Dropout
 from fastnn.nn.linear import Flatten, Identity, Linear, Unflatten
 from fastnn.nn.loss import (
@@ -138,6 +139,7 @@ __all__ = [
     "ConstantPad3d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",

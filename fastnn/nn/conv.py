@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastnn._core.tensor import DType, Tensor
 from fastnn.nn import init
-from fastnn.nn.functional import conv1d, conv2d, conv_transpose1d, conv_transpose2d, pad
+from fastnn.nn.functional import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, pad
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.sizes import Size, sizes
@@ -171,6 +171,20 @@ class Conv2d(StraightConv):
     >>> fastnn.nn.Conv2d(3, 8, 3, padding=1)(fastnn.zeros(2, 3, 16, 16)).shape
     (2, 8, 16, 16)
     """
+
+
+class Conv3d(StraightConv):
+    """Convolution of volumes: input (N, C, D, H, W) or (C, D, H, W), output (N, O, OD, OH, OW).
+
+    padding and padding_mode are those of Conv2d.
+
+    >>> import fastnn
+    >>> fastnn.nn.Conv3d(3, 8, 3, padding=1)(fastnn.zeros(2, 3, 4, 8, 8)).shape
+    (2, 8, 4, 8, 8)
+    """
+
+    dims = 3
+    function = staticmethod(conv3d)
 
 
 class TransposedConv(ConvLayer):

@@ -45,6 +45,7 @@ from fastnn.ops.dropout import (
 )
 from fastnn.ops.conv import conv1d, conv2d
 from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
+from fastnn.ops.conv_volume import conv3d
 from fastnn.ops.embedding import embedding
 from fastnn.ops.embedding_bag import embedding_bag
 from fastnn.ops.loss import (
@@ -107,6 +108,7 @@ __all__ = [
     "celu_",
     "conv1d",
     "conv2d",
+    "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "cross_entropy",

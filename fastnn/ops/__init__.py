@@ -17,6 +17,7 @@ FAMILIES = (
     "matmul",
     "conv",
     "conv_transpose",
+    "conv_volume",
     "reduce",
     "deviation",
     "extreme",

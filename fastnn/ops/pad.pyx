@@ -17,21 +17,11 @@ from fastnn.ops.reduce cimport reduce_dims
 
 from fastnn.ops.registry import op
 
-cdef enum Mode:
-    CONSTANT
-    REFLECT
-    REPLICATE
-    CIRCULAR
-
 cdef double MAX_ELEMENTS = 2.0**40
 
 cdef dict MODES = {
     "constant": CONSTANT, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR,
 }
-
-# what is added before and after, negative where it is taken away
-cdef struct Padding:
-    Py_ssize_t[MAX_NDIM] before, after
 
 # `length` indices from `to` on have the values of those from `origin` on, in steps of `step`
 cdef struct Slab:
@@ -119,7 +109,6 @@ cdef Tensor stretch(Tensor y, Part part, int d, Py_ssize_t start, Py_ssize_t ste
 
 
 cdef Tensor padded(Tensor x, const Padding* p, Mode mode, object value):
-    """Nothing of p is negative."""
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef Tensor y, to
     cdef Part part
@@ -156,7 +145,6 @@ cdef int add_slab(Tensor dy, const Part* part, int d, Slab slab) except -1:
 
 
 cdef Tensor folded(Tensor dy, const Padding* p, Mode mode):
-    """The gradient of padded()."""
     cdef Part part
     cdef Slab slab
     cdef Tensor sums = dy

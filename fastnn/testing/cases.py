@@ -448,6 +448,22 @@ def conv1d(rng):
 
 
 @cases
+def conv3d(rng):
+    for x, w, kwargs in [
+        ((2, 3, 5, 4, 6), (5, 3, 3, 3, 3), {"padding": 1}),
+        ((3, 5, 4, 6), (17, 3, 2, 3, 1), {"stride": (2, 1, 3)}),
+        ((2, 6, 7, 4, 5), (4, 3, 3, 2, 2), {"groups": 2, "dilation": (3, 1, 2)}),
+        ((2, 6, 4, 4, 5), (6, 1, 2, 3, 3), {"groups": 6, "padding": "same"}),
+        ((2, 6, 4, 4, 5), (6, 1, 1, 3, 3), {"groups": 6, "padding": (0, 1, 1)}),
+        ((2, 3, 4, 4, 5), (4, 3, 1, 1, 1), {"stride": (2, 1, 1), "padding": (1, 0, 0)}),
+        ((0, 3, 5, 5, 5), (2, 3, 3, 3, 3), {}),
+        ((2, 16, 6, 12, 12), (40, 16, 3, 3, 3), {"padding": 1}),
+    ]:
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w), away_from_zero(rng, w[0])), kwargs
+
+
+@cases
 def conv_transpose1d(rng):
     for x, w, kwargs in [
         ((2, 3, 9), (3, 5, 3), {}),

@@ -1,6 +1,7 @@
 """conv2d against a float64 loop reference: shapes, layouts, levels, threads, gradients.
 
-conv1d and the transposed convolutions go through the same drivers: of them, what is their own.
+conv1d, conv3d and the transposed convolutions go through the same drivers: of them, what is
+their own.
 """
 
 import itertools
@@ -12,6 +13,7 @@ from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
 from fastnn.ops.conv import conv1d, conv2d
 from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
+from fastnn.ops.conv_volume import conv3d
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
 from fastnn.testing.conv import plans
 from tests.guard import guarded
@@ -383,6 +385,8 @@ OTHERS = [
     # function, x, w, how: work enough for several threads in all passes
     (conv1d, (16, 32, 100), (48, 32, 5), {"padding": 2}),
     (conv1d, (9, 300, 41), (300, 1, 9), {"groups": 300}),
+    (conv3d, (2, 16, 6, 14, 14), (24, 16, 3, 3, 3), {"padding": 1}),
+    (conv3d, (2, 16, 6, 14, 14), (24, 16, 1, 3, 3), {"stride": (1, 2, 1)}),
     (conv_transpose1d, (16, 32, 60), (32, 48, 4), {"stride": 2, "padding": 1}),
     (conv_transpose2d, (8, 24, 14, 14), (24, 40, 4, 4), {"stride": 2, "padding": 1}),
     (conv_transpose2d, (8, 64, 20, 20), (64, 1, 3, 3), {"groups": 64}),
@@ -429,6 +433,23 @@ def test_conv1d_is_channels_last_and_counts_as_contiguous():
     assert conv1d(from_numpy(x[0]), from_numpy(w)).stride() == (1, 4)
 
 
+def test_conv3d_is_channels_last_and_counts_as_contiguous():
+    x, w, b = operands((2, 3, 4, 5, 6), (4, 3, 3, 3, 3))
+    y = conv3d(tensor(x), tensor(w), tensor(b), padding=1)
+    assert y.stride() == (480, 1, 120, 24, 4)
+    assert y.is_contiguous()
+    assert y.view(2, 480).shape == (2, 480)
+    a = conv3d(tensor(x[0]), tensor(w), tensor(b), padding=1)
+    np.testing.assert_array_equal(a.detach().numpy(), y.detach().numpy()[0])
+
+
+def test_weight_of_conv3d_may_have_any_strides():
+    x, w, _ = operands((2, 3, 4, 5, 6), (4, 3, 3, 2, 3))
+    turned = np.ascontiguousarray(w.transpose(2, 0, 1, 4, 3)).transpose(1, 2, 0, 4, 3)
+    a, b = conv3d(tensor(x), tensor(w)), conv3d(tensor(x), tensor(turned))
+    np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
 def test_weight_of_conv1d_may_have_any_strides():
     x, w, _ = operands((2, 3, 9), (4, 3, 5))
     turned = np.ascontiguousarray(w.transpose(2, 0, 1)).transpose(1, 2, 0)
@@ -470,6 +491,16 @@ def test_only_the_gradients_asked_for_are_computed_transposed():
         (conv1d, (2, 4, 6), (6, 4, 9), None, {}, ValueError, r"a kernel of 9 with .* \(1,\)"),
         (conv1d, (2, 4, 6), (6, 4, 3), None, {"stride": (1, 2)}, ValueError, "must be an int, got"),
         (conv1d, (2, 4, 6), (6, 4, 3), (4,), {}, ValueError, r"conv1d: bias .* \(6,\)"),
+        (
+            conv3d,
+            X,
+            (6, 4, 3, 3, 3),
+            None,
+            {},
+            ValueError,
+            r"conv3d: .* has 2 channels, .* needs 4",
+        ),
+        (conv3d, (2, 4, 6, 6, 6), W, None, {}, ValueError, r"conv3d: weight .*KD, KH, KW\), got"),
         (conv_transpose2d, X, (3, 4, 3, 3), None, {}, ValueError, "has 4 channels, .* needs 3"),
         (conv_transpose2d, X, (4, 4, 3, 3), None, {"groups": 3}, ValueError, "4 in channels, whi"),
         (conv_transpose2d, X, (4, 2, 3, 3), (2,), {"groups": 2}, ValueError, r"shape \(4,\)"),

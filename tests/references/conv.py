@@ -62,6 +62,38 @@ def conv1d(x, w, bias=None, **how):
     return conv2d(x[..., None, :], w[:, :, None], bias, **of_one_row(how))[..., 0, :]
 
 
+def conv3d(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """The depth taps are convolutions of images, summed."""
+    if x.ndim == 4:
+        return conv3d(x[None], w, bias, stride, padding, dilation, groups)[0]
+    stride, dilation = (v if isinstance(v, tuple) else (v,) * 3 for v in (stride, dilation))
+    KD, D, total = w.shape[2], x.shape[2], dilation[0] * (w.shape[2] - 1)
+    front, back = total // 2, total - total // 2
+    flat = padding
+    if padding != "same":
+        padding = (0,) * 3 if padding == "valid" else padding
+        front, *flat = padding if isinstance(padding, tuple) else (padding,) * 3
+        back, flat = front, tuple(flat)
+    x = np.pad(x, ((0, 0), (0, 0), (front, back), (0, 0), (0, 0)))
+    how = {"stride": stride[1:], "padding": flat, "dilation": dilation[1:], "groups": groups}
+    depths = range((D + front + back - total - 1) // stride[0] + 1)
+    return np.stack(
+        [
+            sum(
+                conv2d(
+                    x[:, :, od * stride[0] + k * dilation[0]],
+                    w[:, :, k],
+                    bias if k == 0 else None,
+                    **how,
+                )
+                for k in range(KD)
+            )
+            for od in depths
+        ],
+        2,
+    )
+
+
 def conv_transpose2d(x, w, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """Every element of x scatters its share of the kernel."""
     if x.ndim == 3:
@@ -91,6 +123,7 @@ def conv_transpose1d(x, w, bias=None, **how):
 REFERENCES = {
     "conv1d": conv1d,
     "conv2d": conv2d,
+    "conv3d": conv3d,
     "conv_transpose1d": conv_transpose1d,
     "conv_transpose2d": conv_transpose2d,
 }
