@@ -32,7 +32,7 @@ from fastnn.nn.activation import (
     Threshold,
 )
 from fastnn.nn.container import ModuleDict, ModuleList, Sequential
-from fastnn.nn.conv import Conv2d
+from fastnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from fastnn.nn.dropout import (
     AlphaDropout,
     Dropout,
@@ -41,9 +41,6 @@ from fastnn.nn.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
-from fastnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
-from fastnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
-from fastnn.nn.dropout import Dropout
 from fastnn.nn.linear import Flatten, Identity, Linear, Unflatten
 from fastnn.nn.loss import (
     BCELoss,
@@ -67,7 +64,7 @@ from fastnn.nn.normalization import (
     LayerNorm,
     LocalResponseNorm,
     RMSNorm,
-from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+)
 from fastnn.nn.padding import (
     CircularPad1d,
     CircularPad2d,

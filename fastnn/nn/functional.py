@@ -32,7 +32,9 @@ from fastnn.ops.activation import (
     threshold,
     threshold_,
 )
-from fastnn.ops.conv import conv2d
+from fastnn.ops.conv import conv1d, conv2d
+from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
+from fastnn.ops.conv_volume import conv3d
 from fastnn.ops.dropout import (
     alpha_dropout,
     dropout,
@@ -43,9 +45,6 @@ from fastnn.ops.dropout import (
     rrelu,
     rrelu_,
 )
-from fastnn.ops.conv import conv1d, conv2d
-from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
-from fastnn.ops.conv_volume import conv3d
 from fastnn.ops.embedding import embedding
 from fastnn.ops.embedding_bag import embedding_bag
 from fastnn.ops.loss import (
@@ -57,13 +56,9 @@ from fastnn.ops.loss import (
     smooth_l1_loss,
 )
 from fastnn.ops.matmul import linear
-from fastnn.ops.norm import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    local_response_norm,
-)
+from fastnn.ops.norm import batch_norm, group_norm, instance_norm, local_response_norm
 from fastnn.ops.norm_rows import layer_norm, rms_norm
+from fastnn.ops.pad import pad
 from fastnn.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -83,11 +78,6 @@ from fastnn.ops.pool import (
 )
 from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax, softmin
 from fastnn.ops.unpool import max_unpool1d, max_unpool2d, max_unpool3d
-from fastnn.ops.norm import batch_norm, layer_norm, rms_norm
-from fastnn.ops.pad import pad
-from fastnn.ops.pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
-from fastnn.ops.random import dropout
-from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
 from fastnn.ops.view import flatten
 
 __all__ = [

@@ -226,6 +226,10 @@ cdef int pointwise_into(Tensor y, int op, tuple operands) except -1:
     return compute(op, operands, y, y.dtype_, False, 0, 0)
 
 
+cdef int add_into(Tensor y, Tensor x) except -1:
+    return pointwise_into(y, PW_add, (y, x))
+
+
 # --- the graph, for operations that broadcast ---------------------------------
 
 cdef bint tracked(object x):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-Case = tuple[tuple[Any, ...], dict[str, Any]]
+from fastnn.testing.arguments import Case, Generator
 
 # (shape, arguments) each
 SHAPED: dict[str, list[tuple[tuple[int, ...], tuple]]] = {
@@ -150,7 +149,7 @@ def masked_select(rng):
         yield (numbers(rng, *shape), np.asarray(rng.random(narrow) < 0.4)), {}
 
 
-MOVES: dict[str, Callable[[np.random.Generator], Iterator[Case]]] = {
+MOVES: dict[str, Generator] = {
     **{name: partial(shaped, name) for name in SHAPED},
     **{
         f.__name__: f
