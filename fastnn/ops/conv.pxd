@@ -1,5 +1,6 @@
 # The three passes of a 2-D correlation, outside the graph, on tensors of four dimensions.
 
+from fastnn._core.autograd cimport Node, backward_fn
 from fastnn._core.tensor cimport Tensor
 from fastnn._kernels.conv_shape cimport ConvShape
 
@@ -9,3 +10,10 @@ cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w)
 cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,
                                    Tensor db) except -1
 cdef Tensor summable(Tensor dy)
+
+# The node of y, which saves x and w; None where no gradient is needed.
+cdef Node record_conv(Tensor y, Tensor x, Tensor w, Tensor bias, backward_fn backward,
+                      const char* label)
+# hands on those of the gradients of w and the bias that are wanted
+cdef int give_weight_gradients(Node node, const ConvShape* s, Tensor x, Tensor dy,
+                               Tensor w) except -1

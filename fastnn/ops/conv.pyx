@@ -6,7 +6,7 @@ Both are one 2-D problem: that of conv1d has a single row.
 from libc.string cimport memcpy, memset
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.layout cimport channels_last, contiguous, new_channels_last
 from fastnn._core.storage cimport (
@@ -108,6 +108,35 @@ cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tens
 
 # --- forward and backward -----------------------------------------------------------
 
+cdef Node record_conv(Tensor y, Tensor x, Tensor w, Tensor bias, backward_fn backward,
+                      const char* label):
+    cdef Node node
+    if not (needs_graph(x) or needs_graph(w) or (bias is not None and needs_graph(bias))):
+        return None
+    node = new_node(backward, label)
+    node.input0 = edge(x)
+    node.input1 = edge(w)
+    node.input2 = None if bias is None else edge(bias)
+    save0(node, x)
+    save1(node, w)
+    attach(y, node)
+    return node
+
+
+cdef int give_weight_gradients(Node node, const ConvShape* s, Tensor x, Tensor dy,
+                               Tensor w) except -1:
+    cdef Tensor dw = None, db = None
+    cdef Py_ssize_t channels = s.G * s.O
+    if node.input1 is not None:
+        dw = new_tensor(w.dtype_, w.ndim_, w.shape_)
+    if node.input2 is not None:
+        db = new_tensor(w.dtype_, 1, &channels)
+    correlate_backward_weight(s, x, dy, dw, db)
+    give(node.input1, dw)
+    give(node.input2, db)
+    return 0
+
+
 cdef Tensor conv(int dims, object input, object weight, object bias, object stride,
                  object padding, object dilation, object groups, str name, const char* label):
     cdef Tensor x = operand(input, name, "input"), w = operand(weight, name, "weight")
@@ -120,38 +149,24 @@ cdef Tensor conv(int dims, object input, object weight, object bias, object stri
     if bias is not None:
         b = contiguous(<Tensor>bias)
     y = from_images(correlate(&s, as_images(x, dims), as_images(w, dims), b), dims, g.batched)
-    if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(<Tensor>bias)):
-        node = new_node(conv_backward, label)
-        node.input0 = edge(x)
-        node.input1 = edge(w)
-        node.input2 = None if b is None else edge(<Tensor>bias)
-        save0(node, x)
-        save1(node, w)
+    node = record_conv(y, x, w, bias, conv_backward, label)
+    if node is not None:
         node.i[0] = dims
         node.extra = (<const char*>&s)[:sizeof(s)]
-        attach(y, node)
     return y
 
 
 cdef int conv_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node), w = saved1(node), dw = None, db = None
+    cdef Tensor x = saved0(node), w = saved1(node)
     cdef int dims = <int>node.i[0]
     cdef ConvShape s
-    cdef Py_ssize_t channels
     memcpy(&s, <const char*>node.extra, sizeof(s))
-    channels = s.G * s.O
     dy = summable(as_images(dy, dims))
     if node.input0 is not None:
         give(node.input0, from_images(correlate_backward_data(&s, dy, as_images(w, dims)), dims,
                                       x.ndim_ == dims + 2))
-    if node.input1 is not None:
-        dw = new_tensor(w.dtype_, w.ndim_, w.shape_)
-    if node.input2 is not None:
-        db = new_tensor(w.dtype_, 1, &channels)
-    if dw is not None or db is not None:
-        correlate_backward_weight(&s, as_images(x, dims), dy, dw, db)
-        give(node.input1, dw)
-        give(node.input2, db)
+    if node.input1 is not None or node.input2 is not None:
+        give_weight_gradients(node, &s, as_images(x, dims), dy, w)
     return 0
 
 

@@ -6,16 +6,14 @@ the other way round; in the gradient of the weight, input and dy change places.
 
 from libc.string cimport memcpy
 
-from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
-)
+from fastnn._core.autograd cimport Node, give, saved0, saved1
 from fastnn._core.layout cimport new_view
 from fastnn._core.tensor cimport Tensor, new_tensor
 from fastnn._kernels.conv_shape cimport ConvShape
 from fastnn._kernels.reduce cimport REDUCE_SUM
 from fastnn.ops.broadcast cimport add_into
 from fastnn.ops.conv cimport (
-    correlate, correlate_backward_data, correlate_backward_weight, summable,
+    correlate, correlate_backward_data, correlate_backward_weight, record_conv, summable,
 )
 from fastnn.ops.conv_shape cimport (
     Geometry, as_images, correlation_of, from_images, operand, parse_conv_transpose,
@@ -47,16 +45,10 @@ cdef Tensor conv_transpose(int dims, object input, object weight, object bias, o
     if b is not None:
         add_into(y, per_channel(b))
     y = from_images(y, dims, g.batched)
-    if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(b)):
-        node = new_node(conv_transpose_backward, label)
-        node.input0 = edge(x)
-        node.input1 = edge(w)
-        node.input2 = None if b is None else edge(b)
-        save0(node, x)
-        save1(node, w)
+    node = record_conv(y, x, w, b, conv_transpose_backward, label)
+    if node is not None:
         node.i[0] = dims
         node.extra = (<const char*>&s)[:sizeof(s)]
-        attach(y, node)
     return y
 
 

@@ -7,15 +7,13 @@ N * OD images. The gathered images are made again in backward rather than kept.
 
 from libc.string cimport memcpy, memset
 
-from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
-)
+from fastnn._core.autograd cimport Node, give, saved0, saved1
 from fastnn._core.layout cimport contiguous, new_channels_last, new_view
-from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize, new_tensor
+from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize
 from fastnn._kernels.conv_shape cimport ConvShape
 from fastnn.ops.broadcast cimport add_into
 from fastnn.ops.conv cimport (
-    correlate, correlate_backward_data, correlate_backward_weight, summable,
+    correlate, correlate_backward_data, give_weight_gradients, record_conv, summable,
 )
 from fastnn.ops.conv_shape cimport Geometry, correlation_of, operand, parse_conv
 from fastnn.ops.pad cimport CONSTANT, Padding, folded, padded
@@ -162,38 +160,24 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         b = contiguous(<Tensor>bias)
     y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), b)
     y = volumes_of(y, g.N, g.out[0], g.batched)
-    if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(<Tensor>bias)):
-        node = new_node(conv3d_backward, "conv3d")
-        node.input0 = edge(x)
-        node.input1 = edge(w)
-        node.input2 = None if b is None else edge(<Tensor>bias)
-        save0(node, x)
-        save1(node, w)
+    node = record_conv(y, x, w, bias, conv3d_backward, "conv3d")
+    if node is not None:
         node.extra = (<const char*>&g)[:sizeof(g)]
-        attach(y, node)
     return y
 
 
 cdef int conv3d_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node), w = saved1(node), dx, dw = None, db = None
+    cdef Tensor x = saved0(node), w = saved1(node), dx
     cdef Geometry g
     cdef ConvShape s
-    cdef Py_ssize_t channels
     memcpy(&g, <const char*>node.extra, sizeof(g))
     s = problem_of(&g)
-    channels = g.O
     dy = summable(images_of(with_batch(dy)))
     if node.input0 is not None:
         dx = scattered(correlate_backward_data(&s, dy, filters_of(w)), &g)
         give(node.input0, dx if g.batched else first_of(dx))
-    if node.input1 is not None:
-        dw = new_tensor(w.dtype_, 5, w.shape_)
-    if node.input2 is not None:
-        db = new_tensor(w.dtype_, 1, &channels)
-    if dw is not None or db is not None:
-        correlate_backward_weight(&s, gathered(with_batch(x), &g), dy, dw, db)
-        give(node.input1, dw)
-        give(node.input2, db)
+    if node.input1 is not None or node.input2 is not None:
+        give_weight_gradients(node, &s, gathered(with_batch(x), &g), dy, w)
     return 0
 
 

@@ -423,6 +423,21 @@ def test_others_on_several_threads(function, x_shape, w_shape, how, layout):
         np.testing.assert_allclose(a, leaf.grad.numpy(), rtol=1e-4, atol=2e-5 * scale)
 
 
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("function, x_shape, w_shape, how", OTHERS, ids=str)
+def test_others_do_not_read_beyond_their_arrays(function, x_shape, w_shape, how, at_end):
+    def fenced(array):
+        memory = guarded(array.size, array.dtype, at_end)
+        memory[:] = array.reshape(-1)
+        return from_numpy(memory.reshape(array.shape))
+
+    transposed = function in (conv_transpose1d, conv_transpose2d)
+    arrays = operands((1, *x_shape[1:]), w_shape, how.get("groups", 1), transposed)
+    leaves = [fenced(a).requires_grad_() for a in arrays]
+    y = function(*leaves, **how)
+    y.backward(fenced(make(y.shape, np.float32, 7)))
+
+
 def test_conv1d_is_channels_last_and_counts_as_contiguous():
     x, w, b = operands((2, 3, 9), (4, 3, 3))
     y = conv1d(tensor(x), tensor(w), tensor(b))
