@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastnn._core.tensor import DType, Tensor
 from fastnn.nn import init
@@ -10,6 +10,7 @@ from fastnn.nn.functional import conv1d, conv2d, conv3d, conv_transpose1d, conv_
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.sizes import Size, sizes
+from fastnn.ops.conv import conv1d_relu, conv2d_relu
 from fastnn.ops.creation import empty
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -92,6 +93,7 @@ class StraightConv(ConvLayer):
     """Convolution with any padding mode."""
 
     function = staticmethod(conv2d)
+    function_relu = staticmethod(conv2d_relu)
 
     def __init__(
         self,
@@ -138,10 +140,16 @@ class StraightConv(ConvLayer):
         return [side for n in reversed(self.padding) for side in (n, n)]
 
     def forward(self, input: Tensor) -> Tensor:
+        return self.convolve(self.function, input)
+
+    def forward_relu(self, input: Tensor) -> Tensor:
+        return self.convolve(self.function_relu, input)
+
+    def convolve(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = pad(input, self.sides(), self.padding_mode), 0
-        return self.function(
+        return function(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
@@ -159,6 +167,7 @@ class Conv1d(StraightConv):
 
     dims = 1
     function = staticmethod(conv1d)
+    function_relu = staticmethod(conv1d_relu)
 
 
 class Conv2d(StraightConv):

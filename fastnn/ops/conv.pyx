@@ -6,13 +6,14 @@ Both are one 2-D problem: that of conv1d has a single row.
 from libc.string cimport memcpy, memset
 
 from fastnn._core.autograd cimport (
-    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+    Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, save2, saved0,
+    saved1, saved2,
 )
 from fastnn._core.layout cimport channels_last, contiguous, new_channels_last
 from fastnn._core.storage cimport (
     CONV_IMAGE, PACK_KEY, Packed, packed_done, packed_image, scratch_give, scratch_take,
 )
-from fastnn._core.tensor cimport Tensor, itemsize, new_tensor
+from fastnn._core.tensor cimport Tensor, alias, itemsize, new_tensor
 from fastnn._kernels.conv cimport (
     conv_backward_data, conv_forward, conv_image_key, conv_pack, plan_backward_data, plan_forward,
 )
@@ -20,6 +21,8 @@ from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
+from fastnn._kernels.pointwise cimport PW_relu_backward
+from fastnn.ops.broadcast cimport pointwise_binary
 from fastnn.ops.conv_shape cimport (
     Geometry, as_images, correlation_of, from_images, operand, parse_conv,
 )
@@ -29,7 +32,7 @@ from fastnn.ops.registry import op
 
 # --- the passes -------------------------------------------------------------------
 
-cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, Tensor y,
+cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, bint relu, Tensor y,
                      size_t nbytes) except -1:
     """The packed weights are kept with w, or else stand before the scratch."""
     cdef long[PACK_KEY] key
@@ -46,21 +49,21 @@ cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, Tenso
     with nogil:
         if not filled:
             conv_pack(c, w.ptr, w.strides_, packed)
-        conv_forward(c, x.ptr, packed, bias, False, y.ptr, scratch + c.packed_bytes)
+        conv_forward(c, x.ptr, packed, bias, relu, y.ptr, scratch + c.packed_bytes)
     if image is not None:
         packed_done(image)
     scratch_give(scratch, nbytes)
     return 0
 
 
-cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, Tensor bias):
+cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, Tensor bias, bint relu):
     cdef Py_ssize_t[4] shape = [s.N, s.G * s.O, s.OH, s.OW]
     cdef Tensor y = new_channels_last(s.dtype, shape)
     cdef Correlation c
     cdef size_t nbytes
     if s.N > 0:
         nbytes = plan_forward(&c, s, x.strides_)
-        run_forward(&c, x, w, NULL if bias is None else bias.ptr, y, nbytes)
+        run_forward(&c, x, w, NULL if bias is None else bias.ptr, relu, y, nbytes)
     return y
 
 
@@ -138,7 +141,8 @@ cdef int give_weight_gradients(Node node, const ConvShape* s, Tensor x, Tensor d
 
 
 cdef Tensor conv(int dims, object input, object weight, object bias, object stride,
-                 object padding, object dilation, object groups, str name, const char* label):
+                 object padding, object dilation, object groups, bint relu, str name,
+                 const char* label):
     cdef Tensor x = operand(input, name, "input"), w = operand(weight, name, "weight")
     cdef Tensor b = None, y
     cdef Geometry g
@@ -148,11 +152,14 @@ cdef Tensor conv(int dims, object input, object weight, object bias, object stri
     s = correlation_of(&g, False)
     if bias is not None:
         b = contiguous(<Tensor>bias)
-    y = from_images(correlate(&s, as_images(x, dims), as_images(w, dims), b), dims, g.batched)
+    y = from_images(correlate(&s, as_images(x, dims), as_images(w, dims), b, relu), dims,
+                    g.batched)
     node = record_conv(y, x, w, bias, conv_backward, label)
     if node is not None:
         node.i[0] = dims
         node.extra = (<const char*>&s)[:sizeof(s)]
+        if relu:
+            save2(node, alias(y))
     return y
 
 
@@ -161,6 +168,8 @@ cdef int conv_backward(Node node, Tensor dy) except -1:
     cdef int dims = <int>node.i[0]
     cdef ConvShape s
     memcpy(&s, <const char*>node.extra, sizeof(s))
+    if node.saved2 is not None:
+        dy = pointwise_binary(PW_relu_backward, dy, saved2(node))
     dy = summable(as_images(dy, dims))
     if node.input0 is not None:
         give(node.input0, from_images(correlate_backward_data(&s, dy, as_images(w, dims)), dims,
@@ -180,7 +189,14 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> conv1d(fastnn.ones(1, 1, 5), fastnn.ones(1, 1, 3)).tolist()
     [[[3.0, 3.0, 3.0]]]
     """
-    return conv(1, input, weight, bias, stride, padding, dilation, groups, "conv1d", "conv1d")
+    return conv(1, input, weight, bias, stride, padding, dilation, groups, False, "conv1d",
+                "conv1d")
+
+
+def conv1d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """ReLU of conv1d(), in one pass."""
+    return conv(1, input, weight, bias, stride, padding, dilation, groups, True, "conv1d",
+                "conv1d_relu")
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -194,10 +210,19 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> conv2d(fastnn.ones(1, 1, 4, 4), fastnn.ones(2, 1, 3, 3), padding=1).shape
     (1, 2, 4, 4)
     """
-    return conv(2, input, weight, bias, stride, padding, dilation, groups, "conv2d", "conv2d")
+    return conv(2, input, weight, bias, stride, padding, dilation, groups, False, "conv2d",
+                "conv2d")
+
+
+def conv2d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """ReLU of conv2d(), in one pass."""
+    return conv(2, input, weight, bias, stride, padding, dilation, groups, True, "conv2d",
+                "conv2d_relu")
 
 
 OPS = [
     op("conv1d", conv1d, cases="conv1d"),
+    op("conv1d_relu", conv1d_relu, cases="conv1d", public=False),
     op("conv2d", conv2d, cases="conv2d"),
+    op("conv2d_relu", conv2d_relu, cases="conv2d", public=False),
 ]

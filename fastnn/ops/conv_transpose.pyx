@@ -59,7 +59,7 @@ cdef int conv_transpose_backward(Node node, Tensor dy) except -1:
     memcpy(&s, <const char*>node.extra, sizeof(s))
     dy = as_images(dy, dims)
     if node.input0 is not None:
-        give(node.input0, from_images(correlate(&s, dy, as_images(w, dims), None), dims,
+        give(node.input0, from_images(correlate(&s, dy, as_images(w, dims), None, False), dims,
                                       x.ndim_ == dims + 2))
     if node.input1 is not None:
         dw = new_tensor(w.dtype_, w.ndim_, w.shape_)

@@ -158,7 +158,7 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     s = problem_of(&g)
     if bias is not None:
         b = contiguous(<Tensor>bias)
-    y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), b)
+    y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), b, False)
     y = volumes_of(y, g.N, g.out[0], g.batched)
     node = record_conv(y, x, w, bias, conv3d_backward, "conv3d")
     if node is not None:

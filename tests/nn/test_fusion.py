@@ -16,6 +16,17 @@ NETS = {
     "convolution and norm": (
         lambda: nn.Sequential(nn.Conv2d(3, 20, 3), nn.BatchNorm2d(20), nn.ReLU()), (4, 3, 9, 8),
     ),
+    "convolution": (lambda: nn.Sequential(nn.Conv2d(3, 20, 3), nn.ReLU()), (4, 3, 9, 8)),
+    "dilated": (lambda: nn.Sequential(nn.Conv2d(3, 20, 3, dilation=2), nn.ReLU()), (2, 3, 9, 8)),
+    "small images": (
+        lambda: nn.Sequential(nn.Conv2d(130, 128, 3, padding=1), nn.ReLU()), (2, 130, 7, 7),
+    ),
+    "few channels": (lambda: nn.Sequential(nn.Conv2d(9, 5, 3), nn.ReLU()), (2, 9, 9, 20)),
+    "depthwise": (lambda: nn.Sequential(nn.Conv2d(40, 40, 3, groups=40), nn.ReLU()), (2, 40, 9, 8)),
+    "sequences": (
+        lambda: nn.Sequential(nn.Conv1d(3, 20, 3, padding=1, padding_mode="circular"), nn.ReLU()),
+        (4, 3, 50),
+    ),
     "many": (
         lambda: nn.Sequential(
             nn.Linear(9, 20), nn.ReLU(inplace=True), nn.ReLU(), nn.Linear(20, 30), nn.Linear(30, 8),
