@@ -1,4 +1,8 @@
-"""Matrix multiply: squares, layers, skinny and matrix-vector shapes."""
+"""Matrix multiply: squares, layers, skinny and matrix-vector shapes.
+
+The operands stay the same from call to call, as the weights of inference do, so packed ones
+are used again; a training step, where each call meets new weights, is a case of `models`.
+"""
 
 from .case import Case, inference, training
 
