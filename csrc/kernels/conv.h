@@ -1,5 +1,5 @@
 /* What convolution needs beside the register tile and the copies: sums for the
- * gradients of bias and weight. Called by _kernels/conv.pyx. */
+ * gradients of bias and weight. Called by _kernels/conv_weight.pyx and conv_depthwise.pyx. */
 
 /* y[j] += x[j] for j < n */
 static void conv_add(const void *x_, void *y_, long n)

@@ -2,7 +2,9 @@
 
 A band of output rows reads a band of input rows, which is copied, padded and laid
 out channels-last, a few rows before they are needed; or used as it lies where that
-serves. Called by conv.pyx, conv_weight.pyx and conv_depthwise.pyx.
+serves. Rows too short for a tile are spread: copied once for each tap, shifted, so that
+all pixels of an image follow upon each other. For the weight gradient the channels may
+be laid out in blocks. Called by conv.pyx, conv_weight.pyx and conv_depthwise.pyx.
 """
 
 from libc.string cimport memset

@@ -8,13 +8,13 @@ from operator import index as as_index
 from typing import Any
 
 from fastnn.nn.activation import ReLU
-from fastnn.nn.conv import Conv1d, Conv2d
+from fastnn.nn.conv import Conv1d, Conv2d, Conv3d
 from fastnn.nn.linear import Linear
 from fastnn.nn.module import Module
 from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 
 # modules that have a forward_relu(): forward() and ReLU in one operation, with the same bits
-TAKE_IN_RELU = {Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, BatchNorm3d}
+TAKE_IN_RELU = {Linear, Conv1d, Conv2d, Conv3d, BatchNorm1d, BatchNorm2d, BatchNorm3d}
 
 
 def is_plain(module: Module) -> bool:

@@ -11,6 +11,7 @@ from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.sizes import Size, sizes
 from fastnn.ops.conv import conv1d_relu, conv2d_relu
+from fastnn.ops.conv_volume import conv3d_relu
 from fastnn.ops.creation import empty
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -194,6 +195,7 @@ class Conv3d(StraightConv):
 
     dims = 3
     function = staticmethod(conv3d)
+    function_relu = staticmethod(conv3d_relu)
 
 
 class TransposedConv(ConvLayer):

@@ -19,6 +19,9 @@ cdef Tensor pointwise_binary(int op, Tensor a, Tensor b, double p0=*, double p1=
 cdef Tensor pointwise_ternary(int op, Tensor a, Tensor b, Tensor c)
 cdef int pointwise_into(Tensor y, int op, tuple operands) except -1     # y a view of any layout
 
+# an operation that ended with ReLU saved its result as saved2: dy where that let it through
+cdef Tensor before_relu(Node node, Tensor dy)
+
 # y += x, of a shape that broadcasts to that of y and of its dtype, outside of the graph
 cdef int add_into(Tensor y, Tensor x) except -1
 

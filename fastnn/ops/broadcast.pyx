@@ -6,7 +6,7 @@ unary() and record() make the nodes.
 """
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, saved0,
+    Node, attach, edge, give, needs_graph, new_node, save0, saved0, saved2,
 )
 from fastnn._core.checks cimport shape_text
 from fastnn._core.layout cimport cast
@@ -15,7 +15,7 @@ from fastnn._core.tensor cimport (
     is_dense, new_like, new_tensor, same_shape,
 )
 from fastnn._kernels.pointwise cimport (
-    Operand, PW_add, PW_lt, PW_ne, Pointwise, pointwise, pointwise_kernel,
+    Operand, PW_add, PW_lt, PW_ne, PW_relu_backward, Pointwise, pointwise, pointwise_kernel,
 )
 from fastnn._kernels.runtime cimport kernels
 from fastnn.ops.reduce cimport sum_to_shape
@@ -224,6 +224,10 @@ cdef Tensor pointwise_ternary(int op, Tensor a, Tensor b, Tensor c):
 
 cdef int pointwise_into(Tensor y, int op, tuple operands) except -1:
     return compute(op, operands, y, y.dtype_, False, 0, 0)
+
+
+cdef Tensor before_relu(Node node, Tensor dy):
+    return dy if node.saved2 is None else pointwise_binary(PW_relu_backward, dy, saved2(node))
 
 
 cdef int add_into(Tensor y, Tensor x) except -1:

@@ -7,7 +7,7 @@ from libc.string cimport memcpy, memset
 
 from fastnn._core.autograd cimport (
     Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, save2, saved0,
-    saved1, saved2,
+    saved1,
 )
 from fastnn._core.layout cimport channels_last, contiguous, new_channels_last
 from fastnn._core.storage cimport (
@@ -21,8 +21,7 @@ from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
-from fastnn._kernels.pointwise cimport PW_relu_backward
-from fastnn.ops.broadcast cimport pointwise_binary
+from fastnn.ops.broadcast cimport before_relu
 from fastnn.ops.conv_shape cimport (
     Geometry, as_images, correlation_of, from_images, operand, parse_conv,
 )
@@ -168,9 +167,7 @@ cdef int conv_backward(Node node, Tensor dy) except -1:
     cdef int dims = <int>node.i[0]
     cdef ConvShape s
     memcpy(&s, <const char*>node.extra, sizeof(s))
-    if node.saved2 is not None:
-        dy = pointwise_binary(PW_relu_backward, dy, saved2(node))
-    dy = summable(as_images(dy, dims))
+    dy = summable(as_images(before_relu(node, dy), dims))
     if node.input0 is not None:
         give(node.input0, from_images(correlate_backward_data(&s, dy, as_images(w, dims)), dims,
                                       x.ndim_ == dims + 2))

@@ -7,11 +7,11 @@ N * OD images. The gathered images are made again in backward rather than kept.
 
 from libc.string cimport memcpy, memset
 
-from fastnn._core.autograd cimport Node, give, saved0, saved1
+from fastnn._core.autograd cimport Node, give, save2, saved0, saved1
 from fastnn._core.layout cimport contiguous, new_channels_last, new_view
 from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize
 from fastnn._kernels.conv_shape cimport ConvShape
-from fastnn.ops.broadcast cimport add_into
+from fastnn.ops.broadcast cimport add_into, before_relu
 from fastnn.ops.conv cimport (
     correlate, correlate_backward_data, give_weight_gradients, record_conv, summable,
 )
@@ -138,6 +138,27 @@ cdef Tensor scattered(Tensor dy, const Geometry* g):
 
 # --- forward and backward -----------------------------------------------------------
 
+cdef Tensor conv(object input, object weight, object bias, object stride, object padding,
+                 object dilation, object groups, bint relu):
+    cdef Tensor x = operand(input, "conv3d", "input"), w = operand(weight, "conv3d", "weight")
+    cdef Tensor b = None, y
+    cdef Geometry g
+    cdef ConvShape s
+    cdef Node node
+    parse_conv(&g, "conv3d", 3, x, w, bias, stride, padding, dilation, groups)
+    s = problem_of(&g)
+    if bias is not None:
+        b = contiguous(<Tensor>bias)
+    y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), b, relu)
+    y = volumes_of(y, g.N, g.out[0], g.batched)
+    node = record_conv(y, x, w, bias, conv3d_backward, "conv3d_relu" if relu else "conv3d")
+    if node is not None:
+        node.extra = (<const char*>&g)[:sizeof(g)]
+        if relu:
+            save2(node, alias(y))
+    return y
+
+
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation of volumes with a bank of filters.
 
@@ -149,21 +170,12 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> conv3d(fastnn.ones(1, 1, 4, 4, 4), fastnn.ones(2, 1, 3, 3, 3), padding=1).shape
     (1, 2, 4, 4, 4)
     """
-    cdef Tensor x = operand(input, "conv3d", "input"), w = operand(weight, "conv3d", "weight")
-    cdef Tensor b = None, y
-    cdef Geometry g
-    cdef ConvShape s
-    cdef Node node
-    parse_conv(&g, "conv3d", 3, x, w, bias, stride, padding, dilation, groups)
-    s = problem_of(&g)
-    if bias is not None:
-        b = contiguous(<Tensor>bias)
-    y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), b, False)
-    y = volumes_of(y, g.N, g.out[0], g.batched)
-    node = record_conv(y, x, w, bias, conv3d_backward, "conv3d")
-    if node is not None:
-        node.extra = (<const char*>&g)[:sizeof(g)]
-    return y
+    return conv(input, weight, bias, stride, padding, dilation, groups, False)
+
+
+def conv3d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """ReLU of conv3d(), in one pass."""
+    return conv(input, weight, bias, stride, padding, dilation, groups, True)
 
 
 cdef int conv3d_backward(Node node, Tensor dy) except -1:
@@ -172,7 +184,7 @@ cdef int conv3d_backward(Node node, Tensor dy) except -1:
     cdef ConvShape s
     memcpy(&g, <const char*>node.extra, sizeof(g))
     s = problem_of(&g)
-    dy = summable(images_of(with_batch(dy)))
+    dy = summable(images_of(with_batch(before_relu(node, dy))))
     if node.input0 is not None:
         dx = scattered(correlate_backward_data(&s, dy, filters_of(w)), &g)
         give(node.input0, dx if g.batched else first_of(dx))
@@ -186,4 +198,7 @@ cdef Tensor first_of(Tensor x):
     return new_view(x, x.ndim_ - 1, x.shape_ + 1, x.strides_ + 1, x.ptr)
 
 
-OPS = [op("conv3d", conv3d, cases="conv3d")]
+OPS = [
+    op("conv3d", conv3d, cases="conv3d"),
+    op("conv3d_relu", conv3d_relu, cases="conv3d", public=False),
+]

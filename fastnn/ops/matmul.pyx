@@ -9,7 +9,6 @@ from libc.string cimport memset
 
 from fastnn._core.autograd cimport (
     Node, attach, edge, give, needs_graph, new_node, save0, save1, save2, saved0, saved1,
-    saved2,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport contiguous
@@ -24,8 +23,7 @@ from fastnn._kernels.gemm cimport (
     gemm_threads,
 )
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
-from fastnn._kernels.pointwise cimport PW_relu_backward
-from fastnn.ops.broadcast cimport pointwise_binary
+from fastnn.ops.broadcast cimport before_relu
 from fastnn.ops.reduce cimport sum_to_shape
 
 from fastnn.ops.registry import op
@@ -498,9 +496,7 @@ cdef int linear_backward(Node node, Tensor dy) except -1:
     cdef int vector = 1 if dy.ndim_ == 1 else 0, d
     cdef Tensor _x, w, dx             # _x is what a looks into
     cdef Stack a, s
-    if node.saved2 is not None:
-        dy = pointwise_binary(PW_relu_backward, dy, saved2(node))
-    dy = all_rows(with_unit_step(dy), vector, &s)
+    dy = all_rows(with_unit_step(before_relu(node, dy)), vector, &s)
     if node.input0 is not None:
         w = saved1(node)
         for d in range(dy.ndim_ - 1):

@@ -127,6 +127,12 @@ cdef class Gathered:
         self.changed.append(ordered)
         return ordered.ptr
 
+    cdef int moments(self, Update* update) except -1:
+        """The running means of the gradient and of its square."""
+        update.state[0] = self.state_of("exp_avg", 0)
+        update.state[1] = self.state_of("exp_avg_sq", 0)
+        return 0
+
     cdef int run(self) except -1:
         cdef Tensor parameter
         if self.elements < KEEP_GIL_BELOW:
@@ -306,8 +312,7 @@ def adam_step(list groups, state):
             count = all.next_step()
             update.rule.step /= 1 - all.rule.decay1 ** count
             update.rule.root = 1 / sqrt(1 - all.rule.decay2 ** count)
-            update.state[0] = all.state_of("exp_avg", 0)
-            update.state[1] = all.state_of("exp_avg_sq", 0)
+            all.moments(update)
             if amsgrad:
                 update.state[2] = all.state_of("max_exp_avg_sq", 0)
     all.run()
@@ -332,8 +337,7 @@ def sparse_adam_step(list groups, state):
             update = all.add(parameter, parameter.grad_)
             count = all.next_step()
             update.rule.step *= sqrt(1 - all.rule.decay2 ** count) / (1 - all.rule.decay1 ** count)
-            update.state[0] = all.state_of("exp_avg", 0)
-            update.state[1] = all.state_of("exp_avg_sq", 0)
+            all.moments(update)
     all.run()
 
 
@@ -360,8 +364,7 @@ def nadam_step(list groups, state):
             update.rule.ahead = lr * (1 - mu) / (1 - product)
             update.rule.step = lr * mu_next / (1 - product * mu_next)
             update.rule.root = 1 / sqrt(1 - all.rule.decay2 ** count)
-            update.state[0] = all.state_of("exp_avg", 0)
-            update.state[1] = all.state_of("exp_avg_sq", 0)
+            all.moments(update)
     all.run()
 
 
@@ -388,8 +391,7 @@ def radam_step(list groups, state):
             if length > 5:
                 update.rule.step *= sqrt(correction * (length - 4) * (length - 2) * longest
                                          / ((longest - 4) * (longest - 2) * length))
-            update.state[0] = all.state_of("exp_avg", 0)
-            update.state[1] = all.state_of("exp_avg_sq", 0)
+            all.moments(update)
     all.run()
 
 

@@ -27,6 +27,7 @@ NETS = {
         lambda: nn.Sequential(nn.Conv1d(3, 20, 3, padding=1, padding_mode="circular"), nn.ReLU()),
         (4, 3, 50),
     ),
+    "volumes": (lambda: nn.Sequential(nn.Conv3d(3, 20, 3), nn.ReLU()), (2, 3, 5, 6, 7)),
     "many": (
         lambda: nn.Sequential(
             nn.Linear(9, 20), nn.ReLU(inplace=True), nn.ReLU(), nn.Linear(20, 30), nn.Linear(30, 8),

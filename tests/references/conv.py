@@ -128,12 +128,17 @@ def conv2d_relu(*args, **how):
     return np.maximum(conv2d(*args, **how), 0)
 
 
+def conv3d_relu(*args, **how):
+    return np.maximum(conv3d(*args, **how), 0)
+
+
 REFERENCES = {
     "conv1d": conv1d,
     "conv1d_relu": conv1d_relu,
     "conv2d": conv2d,
     "conv2d_relu": conv2d_relu,
     "conv3d": conv3d,
+    "conv3d_relu": conv3d_relu,
     "conv_transpose1d": conv_transpose1d,
     "conv_transpose2d": conv_transpose2d,
 }
