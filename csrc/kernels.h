@@ -60,6 +60,21 @@ typedef struct {
     long y_col;
 } depthwise_args;
 
+/* Winograd's tiles along a row of an image, n channels of each, and what they are in planes
+ * [value][tile][n]; tiles are `step` apart in the image, `tile` in a plane. */
+typedef struct {
+    long tiles, n;
+    void *pixels;
+    long row, col, step;
+    void *planes; /* rows of whole vectors */
+    long plane, tile;
+    /* of winograd_output and winograd_dw: */
+    long rows, cols;  /* pixels that exist, of all tiles together */
+    const void *bias; /* [n], or NULL */
+    int relu;
+} winograd_args;
+typedef void (*winograd_fn)(const winograd_args *);
+
 /* y[i] = f(a[i * sa], b[i * sb], c[i * sc]) for i < n, strides 0 or 1; p holds
  * the operation's constants (a slope, a bound, ...). Operands that an operation
  * does not have are not read. */
@@ -223,6 +238,9 @@ typedef struct {
     /* conv_depthwise.h: a row of y = bias + sum of taps; w += a row of taps times dy */
     void (*depthwise_row)(const depthwise_args *);
     void (*depthwise_weight)(const depthwise_args *);
+    /* conv_winograd.h, for tiles of 2 x 2 and of 4 x 4 outputs: pixels to planes and back */
+    winograd_fn winograd_input[2], winograd_taps[2], winograd_output[2];
+    winograd_fn winograd_dy[2], winograd_dw[2];
     /* conv.h: y[j] += x[j]; y[j] += sum over rows of x[i * x_row + j] */
     void (*conv_add)(const void *x, void *y, long n);
     void (*conv_column_sum)(const void *x, long x_row, void *y, long rows, long n);

@@ -10,6 +10,7 @@
 #include "kernels/copy.h"
 #include "kernels/conv.h"
 #include "kernels/conv_depthwise.h"
+#include "kernels/conv_winograd.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/arg.h"
@@ -37,6 +38,7 @@ const fastnn_kernels TABLE = {
     PEAK_ROWS
     CONV_ROWS
     CONV_DEPTHWISE_ROWS
+    CONV_WINOGRAD_ROWS
     POINTWISE_ROWS
     REDUCE_ROWS
     ARG_ROWS

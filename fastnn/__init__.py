@@ -1,6 +1,6 @@
 """fastnn: a deep-learning engine for the CPU."""
 
-from fastnn import data, nn, optim
+from fastnn import backends, data, nn, optim
 from fastnn._config import show_config
 from fastnn._core.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from fastnn._core.dtype import DType, float32, float64, int32, int64, uint8

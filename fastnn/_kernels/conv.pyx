@@ -10,22 +10,24 @@ for each phase of the stride. Parallel over (image, group, band of rows, part of
 the panels). Called by ops/conv.pyx; conv_weight.pyx has the third pass.
 """
 
-from libc.string cimport memset
-
 from fastnn._kernels.conv_depthwise cimport depthwise_item
 from fastnn._kernels.conv_gather cimport (
     GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
     usable_in_place,
 )
+from fastnn._kernels.conv_pack cimport Packing, pack_panels
 from fastnn._kernels.conv_planar cimport (
     pack_planar, planar_item, plan_planar, should_run_planar,
 )
 from fastnn._kernels.conv_shape cimport is_depthwise
+from fastnn._kernels.conv_winograd cimport (
+    pack_winograd, plan_winograd, winograd_item, winograd_side,
+)
 from fastnn._kernels.panels cimport (
     cut_panels, one_panel, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, parallel_for, team_size,
+    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, parallel_for,
 )
 
 
@@ -36,10 +38,14 @@ cdef size_t plan_correlation(Correlation* c, bint dense) noexcept nogil:
     cdef const ConvShape* s = &c.s
     cdef long wanted = items_wanted(s)
     c.fold, c.blocks, c.images, c.parts, c.groups = False, 1, 1, 1, s.N
+    c.tiling.side = 0
     c.planar = should_run_planar(c)
     if c.planar:
         c.in_place = c.spread = False
         return plan_planar(c, ceil_div(wanted, max(s.N * s.G, <long>1)))
+    c.tiling.side = winograd_side(s)
+    if c.tiling.side:
+        return plan_winograd(c, wanted)
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
     c.spread = dense and should_spread(c)
     set_bands(c, ceil_div(wanted, max(s.N * s.G, <long>1)), s.N, GROUP_BYTES)
@@ -129,6 +135,8 @@ cdef void correlate(Correlation* c) noexcept nogil:
     cdef item_task task = correlate_item
     if c.planar:
         task = planar_item
+    elif c.tiling.side:
+        task = winograd_item
     elif is_depthwise(&c.s):
         task = depthwise_item
     parallel_for(task, c, c.groups * c.s.G * c.bands * c.parts, c.threads)
@@ -136,54 +144,15 @@ cdef void correlate(Correlation* c) noexcept nogil:
 
 # --- packing weights ------------------------------------------------------------
 
-cdef struct Packing:
-    const Correlation* c
-    const char* w
-    long group, column, k, tap_h, tap_w      # strides of w in the roles it plays here
-    char* packed
-
-
-cdef void pack_panel(void* context, long item_index, int thread) noexcept nogil:
-    """packed[kh][kw][k][column] of one panel of one group."""
-    cdef const Packing* p = <const Packing*>context
-    cdef const Correlation* c = p.c
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, k, kh, kw, step = p.tap_w
-    cdef long g = item_index // c.panels.count, panel = item_index % c.panels.count
-    cdef long o = panel_start(&c.panels, panel), columns = panel_columns(&c.panels, panel)
-    cdef long n = panel_end(&c.panels, panel) - o, pitch = s.C * columns
-    cdef const char* w = p.w + (g * p.group + o * p.column) * item
-    cdef char* packed = p.packed + (g * c.packed_columns + o) * taps * s.C * item
-    if n < columns:
-        memset(packed, 0, taps * pitch * item)
-    if taps > 1 and (s.KH == 1 or p.tap_h == s.KW * p.tap_w):
-        # the taps of one pair of channels lie in one run: transpose taps x columns
-        if step < 0:
-            step, pitch = -step, -pitch
-            w -= (taps - 1) * step * item
-            packed -= (taps - 1) * pitch * item
-        for k in range(s.C):
-            c.K.copy_2d(w + k * p.k * item, step, p.column, packed + k * columns * item, pitch, 1,
-                        taps, n)
-        return
-    for kh in range(s.KH):
-        for kw in range(s.KW):
-            c.K.copy_2d(w + (kh * p.tap_h + kw * p.tap_w) * item, p.k, p.column,
-                        packed + (kh * s.KW + kw) * pitch * item, columns, 1, s.C, n)
-
-
 cdef void pack(Packing* p, Correlation* c, char* packed) noexcept nogil:
-    cdef long g, o, item = itemsize(c.s.dtype)
     p.c = c
     p.packed = packed
     if c.planar:
-        for g in range(c.s.G):
-            for o in range(c.s.O):
-                pack_planar(c, p.w + (g * p.group + o * p.column) * item, g, o, p.k, p.tap_h,
-                            p.tap_w, packed)
-        return
-    parallel_for(pack_panel, p, c.s.G * c.panels.count,
-                 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1))
+        pack_planar(p)
+    elif c.tiling.side:
+        pack_winograd(p)
+    else:
+        pack_panels(p)
 
 
 # --- forward --------------------------------------------------------------------
@@ -202,6 +171,7 @@ cdef void conv_image_key(const Correlation* c, const Py_ssize_t* w_strides,
     cdef int d
     key[1], key[2], key[3], key[4] = <long>c.K, s.G, s.O, s.C
     key[5], key[6], key[7] = s.KH, s.KW, 0 if c.planar else c.panels.width
+    key[12] = c.tiling.side
     for d in range(4):
         key[8 + d] = w_strides[d]
 

@@ -13,6 +13,9 @@ cdef bint should_spread(const Correlation* c) noexcept nogil
 cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) noexcept nogil
 cdef char* band_start(const Correlation* c, long n, long g, long oh, long slot,
                       int thread) noexcept nogil
+cdef void gather_pixels(const Correlation* c, const char* src, long channels, long step,
+                        long x_w, long first, long pixel_step, long pixels,
+                        char* dst) noexcept nogil
 cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end, long b0,
                  long b1, char* band, int thread) noexcept nogil
 

@@ -50,14 +50,18 @@ cdef size_t plan_planar(Correlation* c, long wanted) noexcept nogil:
     return c.packed_bytes + c.threads * aligned(c.scratch_step)
 
 
-cdef void pack_planar(const Correlation* c, const char* w, long g, long o, long k, long tap_h,
-                      long tap_w, char* packed) noexcept nogil:
+cdef void pack_planar(const Packing* p) noexcept nogil:
     """packed[g][o][kw][kh][c]"""
-    cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), terms = s.KH * s.C, kw
-    packed += (g * s.O + o) * s.KW * terms * item
-    for kw in range(s.KW):
-        c.K.copy_2d(w + kw * tap_w * item, tap_h, k, packed + kw * terms * item, s.C, 1, s.KH, s.C)
+    cdef const ConvShape* s = &p.c.s
+    cdef long item = itemsize(s.dtype), terms = s.KH * s.C, g, o, kw
+    cdef const char* w
+    cdef char* packed = p.packed
+    for g in range(s.G):
+        for o in range(s.O):
+            w = p.w + (g * p.group + o * p.column) * item
+            for kw in range(s.KW):
+                p.c.K.copy_2d(w + kw * p.tap_w * item, p.tap_h, p.k, packed, s.C, 1, s.KH, s.C)
+                packed += terms * item
 
 
 cdef void gather_planes(const Correlation* c, const char* x, long h, char* dst) noexcept nogil:

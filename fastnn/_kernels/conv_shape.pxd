@@ -12,6 +12,17 @@ cdef struct ConvShape:
     int dtype
     long N, G, C, X, O, H, W, OH, OW, KH, KW, sh, sw, dh, dw, top, left
 
+# How Winograd's tiles cover the images of a problem.
+cdef struct Tiling:
+    int side                      # of a tile's outputs: 2 or 4; 0: not by tiles
+    int size                      # which of the kernels: 0 or 1
+    long values                   # of a tile: (side + 2)^2
+    long rows, cols, count        # tiles of an image; of all images
+    long block                    # tiles of an item, of all images in a row
+    long x_tile, x_plane          # pitches of the planes of input,
+    long y_tile, y_plane          # of the planes of output,
+    long w_plane                  # of the planes of weights
+
 cdef struct Correlation:
     ConvShape s
     const fastnn_kernels* K
@@ -23,6 +34,7 @@ cdef struct Correlation:
     char* y                       # channels unit stride
     long y_n, y_h, y_w
     bint planar                   # few output channels: conv_planar.pyx
+    Tiling tiling                 # conv_winograd.pyx
     bint fold                     # the KH rows of a kernel are gathered as channels of one
     bint spread                   # rows are gathered KW times, shifted: all pixels are adjacent
     bint in_place                 # x serves as it lies: nothing to pad, channels last

@@ -20,11 +20,14 @@ from fastnn._kernels.conv_gather cimport (
     usable_in_place,
 )
 from fastnn._kernels.conv_shape cimport is_depthwise
+from fastnn._kernels.conv_winograd_weight cimport (
+    plan_winograd_weight, winograd_weight_item, winograd_weight_side,
+)
 from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
+    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, parallel_for, team_size,
 )
 
 cdef enum:
@@ -53,6 +56,10 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.want_dw, c.want_db = want_dw, want_db
     set_source(c, x_strides)
     c.dy_n, c.dy_c, c.dy_w = dy_strides[0], dy_strides[1], dy_strides[3]
+    c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
+    c.tiling.side = winograd_weight_side(s) if want_dw and c.dy_c == 1 else 0
+    if c.tiling.side:
+        return plan_winograd_weight(c, wanted)
     c.fold = s.KH > 1 and s.KW * s.X < 8
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
     c.planar, c.turned = False, should_turn(c)
@@ -61,7 +68,6 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
         c.blocks = ceil_div(s.C, c.K.gemm_rows[c.panels.width])
     c.in_place = not c.fold and c.blocks == 1 and usable_in_place(c)
     c.spread = should_spread(c)
-    c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
     c.partial = s.G * (c.weight_rows + 1) * s.O
     while most < wanted and 2 * most * c.partial * item <= PARTIAL_BYTES:
         most *= 2
@@ -304,10 +310,14 @@ cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, ch
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), g
     cdef int threads = 1 if c.threads == 1 else team_size(<double>c.packed_bytes * 0.1)
+    cdef item_task task = weight_item
+    if c.tiling.side:
+        task = winograd_weight_item
+    elif is_depthwise(s):
+        task = depthwise_weight_item
     c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
     c.scratch = scratch + c.packed_bytes
-    parallel_for(depthwise_weight_item if is_depthwise(s) else weight_item, c,
-                 c.sums * s.G * c.parts * c.kernel_parts, c.threads)
+    parallel_for(task, c, c.sums * s.G * c.parts * c.kernel_parts, c.threads)
     parallel_for(sum_item, c, ceil_div(c.partial, SUM_CHUNK), threads)
     if c.want_dw:
         parallel_for(place_item, c, s.G * ceil_div(s.O, PLACE_BLOCK), threads)

@@ -147,6 +147,17 @@ cdef extern from "kernels.h" nogil:
         void* y
         long y_col
 
+    ctypedef struct winograd_args:
+        long tiles, n
+        void* pixels
+        long row, col, step
+        void* planes
+        long plane, tile
+        long rows, cols
+        const void* bias
+        int relu
+    ctypedef void (*winograd_fn)(const winograd_args* t) noexcept nogil
+
     ctypedef struct fastnn_kernels:
         const char* isa
         int real_bits
@@ -165,6 +176,7 @@ cdef extern from "kernels.h" nogil:
         arg_fn[2] arg_columns
         void (*depthwise_row)(const depthwise_args* row) noexcept nogil
         void (*depthwise_weight)(const depthwise_args* row) noexcept nogil
+        winograd_fn[2] winograd_input, winograd_taps, winograd_output, winograd_dy, winograd_dw
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil
         void (*conv_column_sum)(const void* x, long x_row, void* y, long rows,
                                 long n) noexcept nogil

@@ -18,6 +18,7 @@ from fastnn._kernels.conv cimport (
     conv_backward_data, conv_forward, conv_image_key, conv_pack, plan_backward_data, plan_forward,
 )
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
+from fastnn._kernels.conv_winograd cimport allow_winograd, winograd_allowed
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
@@ -215,6 +216,14 @@ def conv2d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, group
     """ReLU of conv2d(), in one pass."""
     return conv(2, input, weight, bias, stride, padding, dilation, groups, True, "conv2d",
                 "conv2d_relu")
+
+
+def winograd_is_allowed():
+    return winograd_allowed()
+
+
+def set_winograd_allowed(bint allow):
+    allow_winograd(allow)
 
 
 OPS = [

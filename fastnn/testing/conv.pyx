@@ -9,9 +9,9 @@ from fastnn.ops.conv_shape cimport Geometry, correlation_of, parse_conv
 
 cdef dict ways(const Correlation* c):
     return {
-        "depthwise": is_depthwise(&c.s), "planar": c.planar, "fold": c.fold, "spread": c.spread,
-        "in_place": c.in_place, "blocks": c.blocks, "bands": c.bands, "images": c.images,
-        "groups": c.groups, "parts": c.parts,
+        "depthwise": is_depthwise(&c.s), "planar": c.planar, "side": c.tiling.side,
+        "fold": c.fold, "spread": c.spread, "in_place": c.in_place, "blocks": c.blocks,
+        "bands": c.bands, "images": c.images, "groups": c.groups, "parts": c.parts,
     }
 
 
