@@ -81,6 +81,13 @@ typedef void (*winograd_fn)(const winograd_args *);
 typedef void (*pointwise_fn)(const void *a, long sa, const void *b, long sb,
                              const void *c, long sc, void *y, long n, const double *p);
 
+/* pad.h: a row of `size` positions of `unit` numbers, and of `length` when padded */
+typedef struct {
+    long unit, before, size, length;
+    const int64_t *source; /* [length]: the position that each one shows; -1: the constant */
+    const void *value;     /* the constant, or NULL: there is none */
+} pad_row;
+
 /* reduce.h: rows or columns of x[i * row_step + j], i < rows, j < n, to y[rows] or y[n];
  * shift has one number for each y, or is NULL */
 enum {
@@ -227,6 +234,12 @@ typedef struct {
     /* copy.h: dst[i * d_row + j * d_col] = src[i * s_row + j * s_col] for i < rows, j < cols */
     void (*copy_2d)(const void *src, long s_row, long s_col, void *dst, long d_row, long d_col,
                     long rows, long cols);
+
+    /* pad.h: rows of y from rows of x, and of dx from rows of dy */
+    void (*pad_rows)(const pad_row *t, const void *x, long x_step, const int64_t *from, long rows,
+                     void *y);
+    void (*pad_fold)(const pad_row *t, const void *dy, long dy_step, const int64_t *start,
+                     const int64_t *taker, long rows, int add, void *dx);
 
     /* reduce.h */
     reduce_fn reduce_rows[REDUCE_KINDS];

@@ -8,6 +8,7 @@
 #include "kernels/gemm.h"
 #include "kernels/gemm_thin.h"
 #include "kernels/copy.h"
+#include "kernels/pad.h"
 #include "kernels/conv.h"
 #include "kernels/conv_depthwise.h"
 #include "kernels/conv_winograd.h"
@@ -35,6 +36,7 @@ const fastnn_kernels TABLE = {
     GEMM_ROWS
     GEMM_THIN_ROWS
     COPY_ROWS
+    PAD_ROWS
     PEAK_ROWS
     CONV_ROWS
     CONV_DEPTHWISE_ROWS

@@ -33,6 +33,11 @@ cdef extern from "kernels.h" nogil:
                                   const void* c, long sc, void* y, long n,
                                   const double* p) noexcept nogil
 
+    ctypedef struct pad_row:
+        long unit, before, size, length
+        const int64_t* source
+        const void* value
+
     enum:
         REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SQUARES, REDUCE_COUNT, REDUCE_KINDS
     ctypedef void (*reduce_fn)(const void* x, long rows, long row_step, long n,
@@ -170,6 +175,10 @@ cdef extern from "kernels.h" nogil:
         void (*gemm_columns)(const gemm_thin_args* t) noexcept nogil
         void (*copy_2d)(const void* src, long s_row, long s_col, void* dst, long d_row, long d_col,
                         long rows, long cols) noexcept nogil
+        void (*pad_rows)(const pad_row* t, const void* x, long x_step, const int64_t* from_,
+                         long rows, void* y) noexcept nogil
+        void (*pad_fold)(const pad_row* t, const void* dy, long dy_step, const int64_t* start,
+                         const int64_t* taker, long rows, int add, void* dx) noexcept nogil
         reduce_fn[6] reduce_rows
         reduce_fn[6] reduce_columns
         arg_fn[2] arg_rows

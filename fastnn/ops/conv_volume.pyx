@@ -11,12 +11,13 @@ from fastnn._core.autograd cimport Node, give, save2, saved0, saved1
 from fastnn._core.layout cimport contiguous, new_channels_last, new_view
 from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize
 from fastnn._kernels.conv_shape cimport ConvShape
+from fastnn._kernels.pad cimport CONSTANT
 from fastnn.ops.broadcast cimport add_into, before_relu
 from fastnn.ops.conv cimport (
     correlate, correlate_backward_data, give_weight_gradients, record_conv, summable,
 )
 from fastnn.ops.conv_shape cimport Geometry, correlation_of, operand, parse_conv
-from fastnn.ops.pad cimport CONSTANT, Padding, folded, padded
+from fastnn.ops.pad cimport Padding, folded, padded
 
 from fastnn.ops.registry import op
 

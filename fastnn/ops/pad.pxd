@@ -1,12 +1,7 @@
 # Padding, outside the graph.
 
 from fastnn._core.tensor cimport MAX_NDIM, Tensor
-
-cdef enum Mode:
-    CONSTANT
-    REFLECT
-    REPLICATE
-    CIRCULAR
+from fastnn._kernels.pad cimport Mode
 
 # what is added before and after; for the user, negative where it is taken away
 cdef struct Padding:

@@ -1,19 +1,22 @@
 """Padding: constant, reflect, replicate, circular.
 
-The interior is copied, then each padded dimension in turn is completed from what stands
-in the result already, two slabs at a time, so that corners need no code of their own.
-Backward goes the same way back: a slab of dy is added to the place it came from.
+The result has the memory order of the input, and is written in one pass over it, as is the
+gradient; the gradient of a constant padding is a part of dy.
 """
 
 from fastnn._core.autograd cimport Node, attach, edge, give, needs_graph, new_node
 from fastnn._core.checks cimport check_float, shape_text
-from fastnn._core.layout cimport new_in_order
-from fastnn._core.tensor cimport MAX_NDIM, Tensor, as_tensor, copy_into
-from fastnn._kernels.reduce cimport REDUCE_SUM
-from fastnn.ops.broadcast cimport add_into
+from fastnn._core.layout cimport cast, new_in_order
+from fastnn._core.storage cimport scratch_give, scratch_take
+from fastnn._core.tensor cimport (
+    INT32, MAX_NDIM, Tensor, as_tensor, copy_into, itemsize, new_tensor,
+)
+from fastnn._kernels.pad cimport (
+    CIRCULAR, CONSTANT, REFLECT, REPLICATE, PadAxis, PadPlan, pad_backward as pad_folded,
+    pad_forward, pad_plan, pad_scratch_bytes, pad_tables,
+)
 from fastnn.ops.creation cimport fill_with
 from fastnn.ops.part cimport Part, part_of, part_step, part_view, whole
-from fastnn.ops.reduce cimport reduce_dims
 
 from fastnn.ops.registry import op
 
@@ -22,10 +25,6 @@ cdef double MAX_ELEMENTS = 2.0**40
 cdef dict MODES = {
     "constant": CONSTANT, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR,
 }
-
-# `length` indices from `to` on have the values of those from `origin` on, in steps of `step`
-cdef struct Slab:
-    Py_ssize_t to, origin, step, length
 
 
 # --- arguments --------------------------------------------------------------------
@@ -74,92 +73,99 @@ cdef int parse_padding(Padding* p, Tensor x, object pad, Mode mode) except -1:
     return 0
 
 
-# --- slabs --------------------------------------------------------------------------
+# --- layout ---------------------------------------------------------------------------
 
-cdef Slab slab_of(const Padding* p, Py_ssize_t size, int d, Mode mode, bint behind) noexcept:
-    """The slab before or behind dimension d, which had `size` elements."""
-    cdef Slab slab
-    cdef Py_ssize_t first = p.before[d], end = first + size
-    slab.to = end if behind else 0
-    slab.length = p.after[d] if behind else first
-    slab.origin = slab.step = 0
-    if mode == REFLECT:
-        slab.origin, slab.step = (end - 2 if behind else 2 * first), -1
-    elif mode == REPLICATE:
-        slab.origin = end - 1 if behind else first
-    elif mode == CIRCULAR:
-        slab.origin, slab.step = (first if behind else size), 1
-    return slab
+cdef int fill_axes(PadAxis* axes, Tensor result, Tensor read, const Py_ssize_t* sizes,
+                   const Padding* p) except -1:
+    """The dimensions by the result's falling stride."""
+    cdef int d, k
+    for d in range(result.ndim_):
+        k = d
+        while k > 0 and result.strides_[<int>axes[k - 1].step] < result.strides_[d]:
+            axes[k].step = axes[k - 1].step
+            k -= 1
+        axes[k].step = d
+    for k in range(result.ndim_):
+        d = <int>axes[k].step
+        axes[k].size, axes[k].before, axes[k].after = sizes[d], p.before[d], p.after[d]
+        axes[k].step = read.strides_[d]
+    return 0
 
 
-cdef Part padded_up_to(Tensor y, const Padding* p, int d) noexcept:
-    """The part of y that is complete while dimension d is padded: all of the dimensions behind
-    it, the interior of those before."""
-    cdef Part part = whole(y)
+cdef bint innermost_is_whole(const PadAxis* axes, int count) noexcept:
+    """Whether the last axis that has several positions is read one number after the other."""
     cdef int k
-    for k in range(d):
-        part_step(&part, k, p.before[k], 1, y.shape_[k] - p.before[k] - p.after[k])
-    return part
+    for k in range(count - 1, -1, -1):
+        if axes[k].size > 1:
+            return axes[k].step == 1
+    return True
 
 
-cdef Tensor stretch(Tensor y, Part part, int d, Py_ssize_t start, Py_ssize_t step,
-                    Py_ssize_t length):
-    part_step(&part, d, start, step, length)
-    return part_of(y, &part)
+cdef Tensor plan_for(PadPlan* plan, Tensor result, Tensor read, const Py_ssize_t* sizes,
+                     const Padding* p):
+    """The plan, and `read` or a copy of it that the plan can read; sizes: without padding."""
+    cdef PadAxis[MAX_NDIM] axes
+    cdef Tensor copy
+    fill_axes(axes, result, read, sizes, p)
+    if not innermost_is_whole(axes, result.ndim_):
+        copy = new_in_order(result, read.shape_)
+        copy_into(copy, read)
+        read = copy
+        fill_axes(axes, result, read, sizes, p)
+    plan[0] = pad_plan(axes, result.ndim_)
+    return read
 
 
 cdef Tensor padded(Tensor x, const Padding* p, Mode mode, object value):
     cdef Py_ssize_t[MAX_NDIM] shape
-    cdef Tensor y, to
-    cdef Part part
-    cdef Slab slab
-    cdef int d, behind
+    cdef Tensor y, constant
+    cdef PadPlan plan
+    cdef size_t nbytes
+    cdef char* scratch
+    cdef const char* number = NULL
+    cdef int d
+    if itemsize(x.dtype_) == 1:
+        return cast(padded(cast(x, INT32), p, mode, value), x.dtype_)
     for d in range(x.ndim_):
         shape[d] = x.shape_[d] + p.before[d] + p.after[d]
     y = new_in_order(x, shape)
-    part = padded_up_to(y, p, x.ndim_)
-    copy_into(part_of(y, &part), x)
-    for d in range(x.ndim_ - 1, -1, -1):
-        part = padded_up_to(y, p, d)
-        for behind in range(2):
-            slab = slab_of(p, x.shape_[d], d, mode, behind)
-            if slab.length == 0:
-                continue
-            to = stretch(y, part, d, slab.to, 1, slab.length)
-            if mode == CONSTANT:
-                fill_with(to, value)
-            else:
-                copy_into(to, stretch(y, part, d, slab.origin, slab.step, slab.length))
+    if mode == CONSTANT:
+        constant = new_tensor(x.dtype_, 0, NULL)
+        fill_with(constant, value)
+        number = constant.ptr
+    if y.size_ > 0:
+        x = plan_for(&plan, y, x, x.shape_, p)
+        nbytes = pad_scratch_bytes(&plan)
+        scratch = <char*>scratch_take(nbytes)
+        with nogil:
+            pad_tables(&plan, mode, scratch)
+            pad_forward(&plan, x.dtype_, x.ptr, number, y.ptr)
+        scratch_give(scratch, nbytes)
     return y
-
-
-cdef int add_slab(Tensor dy, const Part* part, int d, Slab slab) except -1:
-    cdef Tensor gradient = stretch(dy, part[0], d, slab.to, 1, slab.length)
-    if slab.step == 0:
-        slab.length = 1
-        gradient = reduce_dims(REDUCE_SUM, gradient, 1u << d, True)
-    elif slab.step < 0:
-        slab.origin -= slab.length - 1
-        gradient = stretch(dy, part[0], d, slab.to + slab.length - 1, -1, slab.length)
-    return add_into(stretch(dy, part[0], d, slab.origin, 1, slab.length), gradient)
 
 
 cdef Tensor folded(Tensor dy, const Padding* p, Mode mode):
     cdef Part part
-    cdef Slab slab
-    cdef Tensor sums = dy
-    cdef int d, behind
-    if mode != CONSTANT:
-        sums = new_in_order(dy, dy.shape_)
-        copy_into(sums, dy)
-        for d in range(dy.ndim_):
-            part = padded_up_to(sums, p, d)
-            for behind in range(2):
-                slab = slab_of(p, dy.shape_[d] - p.before[d] - p.after[d], d, mode, behind)
-                if slab.length > 0:
-                    add_slab(sums, &part, d, slab)
-    part = padded_up_to(sums, p, dy.ndim_)
-    return part_of(sums, &part)
+    cdef PadPlan plan
+    cdef Tensor dx
+    cdef size_t nbytes
+    cdef char* scratch
+    cdef int d
+    part = whole(dy)
+    for d in range(dy.ndim_):
+        part_step(&part, d, p.before[d], 1, dy.shape_[d] - p.before[d] - p.after[d])
+    if mode == CONSTANT:
+        return part_of(dy, &part)
+    dx = new_in_order(dy, part.shape)
+    if dx.size_ > 0:
+        dy = plan_for(&plan, dx, dy, dx.shape_, p)
+        nbytes = pad_scratch_bytes(&plan)
+        scratch = <char*>scratch_take(nbytes)
+        with nogil:
+            pad_tables(&plan, mode, scratch)
+            pad_folded(&plan, dx.dtype_, dy.ptr, dx.ptr)
+        scratch_give(scratch, nbytes)
+    return dx
 
 
 # --- forward and backward -----------------------------------------------------------

@@ -96,3 +96,36 @@ def test_errors_name_what_is_wrong(shape, pads, how, error, message):
 def test_only_constants_pad_integers():
     with pytest.raises(TypeError, match="int64"):
         pad(fastnn.tensor([[1, 2]]), (1, 1), "reflect")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_part_of_a_larger_array(mode):
+    whole = numbers(3, 7, 9, 8)
+    for cut in [np.s_[1:, 1:5, 2:8, 1:7], np.s_[:, ::2, :, ::2]]:
+        part = fastnn.from_numpy(whole)[cut]
+        y = pad(part, ALL, mode)
+        np.testing.assert_array_equal(y.numpy(), reference(whole[cut], ALL, mode))
+
+
+def test_a_long_row_is_shared_out_among_threads():
+    x = fastnn.tensor(numbers(3, 1 << 20))
+    with num_threads(2):
+        y = pad(x, (0, 0, 1, 1), value=2.0)
+        assert last_team() == 2
+    np.testing.assert_array_equal(y[1:-1].numpy(), x.numpy())
+    assert y[0].min().item() == y[-1].max().item() == 2.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_many_dimensions_and_gradients_of_expanded_shape(mode):
+    x = fastnn.tensor(numbers(2, 3, 4, 5, 6), requires_grad=True)
+    y = pad(x, (1, 2, 3, 0, 0, 1), mode)
+    np.testing.assert_array_equal(
+        y.detach().numpy(), reference(x.detach().numpy(), (1, 2, 3, 0, 0, 1), mode)
+    )
+    y.backward(fastnn.ones(1).double().expand(*y.shape))
+    shown = reference(
+        np.arange(x.numel(), dtype=float).reshape(x.shape), (1, 2, 3, 0, 0, 1), mode, -1
+    )
+    times = np.bincount(shown[shown >= 0].astype(int).ravel(), minlength=x.numel())
+    np.testing.assert_array_equal(x.grad.numpy().ravel(), times)
