@@ -112,18 +112,21 @@ typedef struct {
 } softmax_args;
 typedef void (*softmax_fn)(const softmax_args *);
 
-/* softmax.h: the cross entropy of rows of n class scores, and its gradient */
+/* cross_entropy.h: the losses of samples with n class scores, and their gradients */
 typedef struct {
-    long rows, n;
-    const void *x;         /* [rows, n] */
-    const int64_t *target; /* [rows], from 0 to n - 1, or ignore_index */
+    long count, n;
+    long step;               /* from a class to the next; 1: samples are rows of n */
+    const void *x;
+    const int64_t *target;   /* [count]: from 0 to n - 1, or ignore_index; */
+    const void *probability; /* or, like x, those of all classes; NULL: target counts */
     int64_t ignore_index;
-    const void *weight;    /* [n], or NULL for ones */
+    const void *weight;      /* [n], or NULL for ones */
     double weight_sum;
     double smoothing;
-    double share;          /* what the gradient is multiplied by */
-    void *loss;            /* [rows] */
-    void *dx;              /* [rows, n], or NULL: no gradient */
+    double scale;            /* what the gradient is multiplied by */
+    void *loss;              /* [count] */
+    void *dx;                /* like x, or NULL: no gradient */
+    void *scratch;           /* 8 * n vectors */
 } cross_entropy_args;
 
 /* norm.h: of each channel, a column or a row of x, one number in every array. With relu, and
@@ -261,7 +264,10 @@ typedef struct {
     /* softmax.h */
     softmax_fn softmax_rows[SOFTMAX_KINDS];
     softmax_fn softmax_columns[SOFTMAX_KINDS];
+    /* cross_entropy.h */
     void (*cross_entropy)(const cross_entropy_args *);
+    double (*target_weight)(const int64_t *target, long n, int64_t classes, int64_t ignore_index,
+                            const void *weight, long *bad);
 
     /* loss.h: of n numbers x against targets t, with a constant p of the loss:
      * their sum; each of them; dx = slope * dy[i * dy_step] * scale, dy_step 0 or 1 */

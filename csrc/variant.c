@@ -20,6 +20,7 @@
 #include "kernels/peak.h"
 #include "kernels/softmax.h"
 #include "kernels/softmax_columns.h"
+#include "kernels/cross_entropy.h"
 #include "kernels/loss.h"
 #include "kernels/pool.h"
 #include "kernels/rnn.h"
@@ -48,6 +49,7 @@ const fastnn_kernels TABLE = {
     RANDOM_ROWS
     SOFTMAX_ROWS
     SOFTMAX_COLUMNS_ROWS
+    CROSS_ENTROPY_ROWS
     LOSS_ROWS
     POOL_ROWS
     RNN_ROWS

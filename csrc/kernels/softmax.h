@@ -1,14 +1,11 @@
-/* Softmax, its logarithm, and cross entropy, over contiguous rows of n numbers; columns are
- * in softmax_columns.h.
+/* Softmax, its logarithm and logsumexp over contiguous rows of n numbers; columns are in
+ * softmax_columns.h.
  *
  *   softmax          y_j = exp(x_j - m) / s,  m = max_j x_j,  s = sum_j exp(x_j - m)
  *   log_softmax      y_j = (x_j - m) - log s
  *   logsumexp        y   = m + log s
- *   cross_entropy    a log s - b (x_t - m) - c sum_j w_j (x_j - m), and its gradient
- *                    a p_j - b [j = t] - c w_j, times the row's share of the mean,
- *                    p = softmax; b = (1 - e) w_t, c = e / n, a = b + c sum_j w_j
  *
- * with class weights w and label smoothing e. A row stays in cache between its
+ * A row stays in cache between its
  * passes. Called by _kernels/softmax.pyx. */
 
 enum { SOFTMAX_BLOCK = 1024 }; /* of a sum: no chain of additions is long */
@@ -153,51 +150,6 @@ static void logsumexp_backward_rows(const softmax_args *t)
     }
 }
 
-/* dx_j = factor e_j - share w_j, w = 1 without weights */
-INLINE void cross_entropy_gradient(real *dx, long n, real factor, real share, const real *weight)
-{
-    const vec f = v_set1(factor), s = v_set1(share);
-    for (long j = 0; j < n; j += VL) {
-        vec w = weight ? v_load_n(weight + j, n - j) : v_set1(1);
-        v_store_n(dx + j, v_fnma(s, w, v_load_n(dx + j, n - j) * f), n - j);
-    }
-}
-
-INLINE real cross_entropy_row(const cross_entropy_args *t, const real *x, long target, real *dx)
-{
-    const long n = t->n;
-    const real *weight = t->weight;
-    const real c = (real)(t->smoothing / n);
-    const real b = (real)(1 - t->smoothing) * (weight ? weight[target] : 1);
-    const real a = b + c * (real)t->weight_sum;
-    const real max = softmax_max(x, n);
-    const real sum = dx ? softmax_sum(1, x, n, max, dx) : softmax_sum(0, x, n, max, 0);
-    real loss = a * REAL_FN(log)(sum) - b * (x[target] - max);
-    if (c != 0)
-        loss -= c * (softmax_dot(x, weight, n) - (real)t->weight_sum * max);
-    if (dx) {
-        real share = (real)t->share;
-        cross_entropy_gradient(dx, n, share * a / sum, share * c, weight);
-        dx[target] -= share * b;
-    }
-    return loss;
-}
-
-static void cross_entropy_rows(const cross_entropy_args *t)
-{
-    for (long i = 0; i < t->rows; i++) {
-        real *dx = t->dx ? (real *)t->dx + i * t->n : 0;
-        real *loss = (real *)t->loss + i;
-        if (t->target[i] == t->ignore_index) {
-            *loss = 0;
-            for (long j = 0; dx && j < t->n; j++) dx[j] = 0;
-        } else {
-            *loss = cross_entropy_row(t, (const real *)t->x + i * t->n, t->target[i], dx);
-        }
-    }
-}
-
 #define SOFTMAX_ROWS \
     .softmax_rows = {softmax_rows, log_softmax_rows, logsumexp_rows, softmax_backward_rows, \
-                     log_softmax_backward_rows, logsumexp_backward_rows},                   \
-    .cross_entropy = cross_entropy_rows,
+                     log_softmax_backward_rows, logsumexp_backward_rows},

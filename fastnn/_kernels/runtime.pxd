@@ -62,16 +62,18 @@ cdef extern from "kernels.h" nogil:
         void* out
     ctypedef void (*softmax_fn)(const softmax_args* t) noexcept nogil
     ctypedef struct cross_entropy_args:
-        long rows, n
+        long count, n, step
         const void* x
         const int64_t* target
+        const void* probability
         int64_t ignore_index
         const void* weight
         double weight_sum
         double smoothing
-        double share
+        double scale
         void* loss
         void* dx
+        void* scratch
 
     ctypedef struct lstm_gates_args:
         long rows, units
@@ -194,7 +196,10 @@ cdef extern from "kernels.h" nogil:
         void (*peak_copy)(const void* src, void* dst, long n) noexcept nogil
         softmax_fn[6] softmax_rows
         softmax_fn[6] softmax_columns
-        void (*cross_entropy)(const cross_entropy_args* rows) noexcept nogil
+        void (*cross_entropy)(const cross_entropy_args* t) noexcept nogil
+        double (*target_weight)(const int64_t* target, long n, int64_t classes,
+                                int64_t ignore_index, const void* weight,
+                                long* bad) noexcept nogil
         loss_sum_fn[5] loss_sum
         loss_each_fn[5] loss_each
         loss_backward_fn[5] loss_backward

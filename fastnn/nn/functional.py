@@ -35,6 +35,7 @@ from fastnn.ops.activation import (
 from fastnn.ops.conv import conv1d, conv2d
 from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
 from fastnn.ops.conv_volume import conv3d
+from fastnn.ops.cross_entropy import cross_entropy, nll_loss
 from fastnn.ops.dropout import (
     alpha_dropout,
     dropout,
@@ -76,7 +77,7 @@ from fastnn.ops.pool import (
     max_pool2d,
     max_pool3d,
 )
-from fastnn.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax, softmin
+from fastnn.ops.softmax import log_softmax, softmax, softmin
 from fastnn.ops.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 from fastnn.ops.view import flatten
 

@@ -23,6 +23,7 @@ FAMILIES = (
     "extreme",
     "softmax",
     "loss",
+    "cross_entropy",
     "random",
     "dropout",
     "pad",

@@ -20,11 +20,26 @@ from fastnn._kernels.loss cimport (
 )
 from fastnn._kernels.reduce cimport REDUCE_MAX, REDUCE_MIN
 from fastnn.ops.reduce cimport reduce_dims
-from fastnn.ops.softmax cimport MEAN, NONE, number_of, reduction_of
 
 from fastnn.ops.activation import softplus
 from fastnn.ops.reduce import mean, sum
 from fastnn.ops.registry import op
+
+
+# --- reductions ---------------------------------------------------------------
+
+cdef int reduction_of(object reduction) except -1:
+    if reduction == "mean":
+        return MEAN
+    if reduction == "sum":
+        return SUM
+    if reduction == "none":
+        return NONE
+    raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+cdef double number_of(Tensor x) noexcept:
+    return (<double*>x.ptr)[0] if x.dtype_ == FLOAT64 else (<float*>x.ptr)[0]
 
 
 # --- the one mechanism --------------------------------------------------------

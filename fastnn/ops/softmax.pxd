@@ -1,11 +1,9 @@
-# How losses are put together, for the other losses.
+# Tensors as the kernels of one dimension see them.
 
 from fastnn._core.tensor cimport Tensor
 
-cdef enum How:
-    NONE
-    MEAN
-    SUM
+cdef struct Place:           # x as an array (outer, n, inner) in memory
+    long outer, n, inner
 
-cdef int reduction_of(object reduction) except -1     # 'none', 'mean', 'sum'
-cdef double number_of(Tensor x) noexcept              # a float tensor's first element
+# x, or a copy of it, without gaps in memory; in_order: without dim, it lies row-major
+cdef Tensor placed(Tensor x, int dim, bint in_order, Place* place)

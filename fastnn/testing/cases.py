@@ -357,9 +357,15 @@ def cross_entropy(rng):
         yield args, kwargs
         yield args, {**kwargs, "label_smoothing": 0.2}
     yield (rng.normal(0, 2, (400, 100)), rng.integers(0, 100, 400)), {}
-    for reduction in ("mean", "sum", "none"):
-        probabilities = rng.uniform(0, 1, (6, 10))
-        yield (rng.normal(0, 2, (6, 10)), probabilities), {"reduction": reduction}
+    for shape in [(2, 9, 7, 5), (3, 80, 11)]:
+        yield (rng.normal(0, 2, shape), rng.integers(0, 9, (shape[0], *shape[2:]))), {}
+    for shape in [(5,), (6, 10), (3, 70), (2, 3, 4, 5), (2, 67, 21)]:
+        x, probabilities = rng.normal(0, 2, shape), rng.uniform(0, 1, shape)
+        weight = rng.uniform(0.5, 2.0, shape[0] if len(shape) == 1 else shape[1])
+        for reduction in ("mean", "sum", "none"):
+            yield (x, probabilities), {"reduction": reduction}
+            options = {"weight": weight, "label_smoothing": 0.3, "reduction": reduction}
+            yield (x, probabilities), options
 
 
 @cases
