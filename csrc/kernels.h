@@ -280,6 +280,9 @@ typedef struct {
     norm_apply_fn norm_apply[NORM_WAYS];
     norm_sums_fn norm_sums[NORM_WAYS];
     norm_back_fn norm_back[NORM_WAYS];
+    void (*norm_constants)(const double *mean, const double *var, long sets, long count,
+                           double eps, const void *weight, const void *bias, long apart,
+                           void *constants);
     void (*norm_merge)(const void *parts, long stride, long offset, long rows, long chunk, long n,
                        double *mean, double *var);
     void (*norm_total)(const void *parts, long chunks, long stride, long n, double *total);

@@ -138,6 +138,15 @@ INLINE real v_sum(vec x)
     return v_first(x);
 }
 
+/* v_sum of each of VL vectors, with the same bits; overwrites them */
+INLINE vec v_sums(vec row[VL])
+{
+    UNROLL for (int half = VL / 2; half >= 1; half /= 2)
+        UNROLL for (int i = 0; i < half; i++)
+            row[i] = v_zip_low(row[i], row[i + half]) + v_zip_high(row[i], row[i + half]);
+    return row[0];
+}
+
 /* n numbers by vectors: BLOCK(nv, left) for the `left` numbers from c on, in nv vectors */
 #define V_BLOCKS(n, BLOCK)                                       \
     do {                                                         \

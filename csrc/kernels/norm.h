@@ -157,47 +157,55 @@ static void norm_back_columns(const void *dy, const void *x, const void *mean, c
 
 /* --- lines --- */
 
-/* sum of the deviations from `about`; with m2, also of their squares */
-INLINE double norm_row_sum(const real *x, long n, vec about, double *m2)
+/* So many lines are summed together, a vector each, that they stay in the first-level cache. */
+INLINE long norm_lines_of_block(long n, long left)
 {
-    vec sum[4], squares[4];
-    UNROLL for (int k = 0; k < 4; k++) sum[k] = squares[k] = v_zero();
-    long c = 0;
-    for (; c + 4 * VL <= n; c += 4 * VL)
+    const long fit = 8192 / VL < n ? (8192 < n ? 1 : 8192 / n) : VL;
+    return at_most(fit, left);
+}
+
+/* x - about, zero beyond the first `left` lanes */
+INLINE vec norm_from(const real *x, vec about, long left)
+{
+    if (left >= VL) return v_load(x) - about;
+    const mask inside = v_lt(v_load(reduce_lane), v_set1((real)left));
+    return v_select(inside, v_load_n(x, left) - about, v_zero());
+}
+
+/* the sum over a line of x - about, by lanes; with squares, also of its squares */
+INLINE vec norm_line_sum(const real *x, long n, vec about, vec *squares)
+{
+    vec sum[4], square[4];
+    UNROLL for (int k = 0; k < 4; k++) sum[k] = square[k] = v_zero();
+    for (long c = 0; c < n; c += 4 * VL)
         UNROLL for (int k = 0; k < 4; k++) {
-            vec d = v_load(x + c + k * VL) - about;
+            const long at = c + k * VL;
+            if (at >= n) break;
+            const vec d = norm_from(x + at, about, n - at);
             sum[k] = sum[k] + d;
-            if (m2) squares[k] = v_fma(d, d, squares[k]);
+            if (squares) square[k] = v_fma(d, d, square[k]);
         }
-    for (; c + VL <= n; c += VL) {
-        vec d = v_load(x + c) - about;
-        sum[0] = sum[0] + d;
-        if (m2) squares[0] = v_fma(d, d, squares[0]);
-    }
-    double tail = 0, tail2 = 0;
-    if (c < n) {
-        real lane[VL];
-        v_store(lane, v_load_n(x + c, n - c) - about);
-        for (long l = 0; l < n - c; l++) {
-            tail += (double)lane[l];
-            tail2 += (double)lane[l] * (double)lane[l];
-        }
-    }
-    if (m2) *m2 = (double)v_sum((squares[0] + squares[1]) + (squares[2] + squares[3])) + tail2;
-    return (double)v_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) + tail;
+    if (squares) *squares = (square[0] + square[1]) + (square[2] + square[3]);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 static void norm_stats_lines(const void *x_, long rows, long step, long n, void *mean_,
                              void *slip_, void *m2_)
 {
+    const vec share = v_set1((real)(1.0 / (double)n));
     const real *x = x_;
     real *mean = mean_, *slip = slip_, *m2 = m2_;
-    for (long i = 0; i < rows; i++, x += step) {
-        double squares;
-        mean[i] = (real)(norm_row_sum(x, n, v_zero(), 0) / (double)n);
-        const double sum = norm_row_sum(x, n, v_set1(mean[i]), &squares);
-        slip[i] = (real)(sum / (double)n);
-        m2[i] = (real)(squares - sum * sum / (double)n);
+    vec sum[VL], squares[VL];
+    UNROLL for (int l = 0; l < VL; l++) sum[l] = squares[l] = v_zero();
+    for (long i = 0, lines; i < rows; i += lines, x += lines * step) {
+        lines = norm_lines_of_block(n, rows - i);
+        for (long l = 0; l < lines; l++) sum[l] = norm_line_sum(x + l * step, n, v_zero(), 0);
+        v_store_n(mean + i, v_sums(sum) * share, lines);
+        for (long l = 0; l < lines; l++)
+            sum[l] = norm_line_sum(x + l * step, n, v_set1(mean[i + l]), &squares[l]);
+        const vec missing = v_sums(sum);
+        v_store_n(slip + i, missing * share, lines);
+        v_store_n(m2 + i, v_fnma(missing * missing, share, v_sums(squares)), lines);
     }
 }
 
@@ -215,7 +223,7 @@ static void norm_apply_lines(const void *x_, const void *mean_, const void *scal
 }
 
 INLINE void norm_sums_line(const int relu, const real *dy, const real *x, vec m, vec f, vec h,
-                           long n, real *sum, real *dot)
+                           long n, vec *sum, vec *dot)
 {
     vec s[4], d[4];
     UNROLL for (int k = 0; k < 4; k++) s[k] = d[k] = v_zero();
@@ -229,8 +237,8 @@ INLINE void norm_sums_line(const int relu, const real *dy, const real *x, vec m,
             s[k] = s[k] + g;
             d[k] = v_fma(g, deviation, d[k]);
         }
-    *sum = v_sum((s[0] + s[1]) + (s[2] + s[3]));
-    *dot = v_sum((d[0] + d[1]) + (d[2] + d[3]));
+    *sum = (s[0] + s[1]) + (s[2] + s[3]);
+    *dot = (d[0] + d[1]) + (d[2] + d[3]);
 }
 
 static void norm_sums_lines(const void *dy_, const void *x_, const void *mean_,
@@ -239,11 +247,19 @@ static void norm_sums_lines(const void *dy_, const void *x_, const void *mean_,
 {
     const real *dy = dy_, *x = x_, *mean = mean_, *scale = scale_, *shift = shift_;
     real *sum = sum_, *dot = dot_;
-    for (long i = 0; i < rows; i++, dy += step, x += step) {
-        const vec m = v_set1(mean[i]);
-        if (shift)
-            norm_sums_line(1, dy, x, m, v_set1(scale[i]), v_set1(shift[i]), n, sum + i, dot + i);
-        else norm_sums_line(0, dy, x, m, m, m, n, sum + i, dot + i);
+    vec s[VL], d[VL];
+    UNROLL for (int l = 0; l < VL; l++) s[l] = d[l] = v_zero();
+    for (long i = 0, lines; i < rows; i += lines) {
+        lines = at_most(VL, rows - i);
+        for (long l = 0; l < lines; l++, dy += step, x += step) {
+            const vec m = v_set1(mean[i + l]);
+            if (shift)
+                norm_sums_line(1, dy, x, m, v_set1(scale[i + l]), v_set1(shift[i + l]), n, &s[l],
+                               &d[l]);
+            else norm_sums_line(0, dy, x, m, m, m, n, &s[l], &d[l]);
+        }
+        v_store_n(sum + i, v_sums(s), lines);
+        v_store_n(dot + i, v_sums(d), lines);
     }
 }
 
@@ -261,6 +277,28 @@ static void norm_back_lines(const void *dy_, const void *x_, const void *mean_,
             vec g = v_load_n(dy + j, n - j), d = v_load_n(x + j, n - j) - m;
             v_store_n(dx + j, shift ? norm_slope(1, g, d, f, h, o, s)
                                     : norm_slope(0, g, d, f, h, o, s), n - j);
+        }
+    }
+}
+
+/* --- constants --- */
+
+/* the five rows of _kernels/norm.pxd, `apart` numbers from one to the next, of sets of `count`
+ * channels; weight and bias may be NULL */
+static void norm_constants(const double *mean, const double *var, long sets, long count,
+                           double eps, const void *weight_, const void *bias_, long apart,
+                           void *constants)
+{
+    const real *weight = weight_, *bias = bias_;
+    real *about = constants, *slip = about + apart, *rstd = slip + apart;
+    real *scale = rstd + apart, *shift = scale + apart;
+    for (long k = 0, c = 0; k < sets; k++) {
+        const real m = (real)mean[k], missing = (real)(mean[k] - (double)m);
+        const double r = 1.0 / sqrt(var[k] + eps);
+        for (long end = c + count; c < end; c++) {
+            const real factor = (real)(weight ? r * (double)weight[c] : r);
+            about[c] = m, slip[c] = missing, rstd[c] = (real)r, scale[c] = factor;
+            shift[c] = (bias ? bias[c] : 0) - missing * factor;
         }
     }
 }
@@ -306,4 +344,5 @@ static void norm_total(const void *parts_, long chunks, long stride, long n, dou
     .norm_apply = {norm_apply_columns, norm_apply_lines},      \
     .norm_sums = {norm_sums_columns, norm_sums_lines},         \
     .norm_back = {norm_back_columns, norm_back_lines},         \
+    .norm_constants = norm_constants,                          \
     .norm_merge = norm_merge, .norm_total = norm_total,

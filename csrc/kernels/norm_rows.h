@@ -13,23 +13,42 @@ INLINE vec norm_deviation(const real *x, vec mean, vec slip, long left)
 static void norm_rows(const void *x_, const void *weight_, const void *bias_, double eps, void *y_,
                       void *mean_, void *slip_, void *rstd_, long rows, long n)
 {
+    const vec share = v_set1((real)(1.0 / (double)n)), least = v_set1((real)eps);
     const real *x = x_, *weight = weight_, *bias = bias_;
     real *y = y_, *mean = mean_, *slip = slip_, *rstd = rstd_;
-    for (long i = 0; i < rows; i++, x += n, y += n) {
-        double m2;
-        mean[i] = (real)(norm_row_sum(x, n, v_zero(), 0) / (double)n);
-        const double missing = norm_row_sum(x, n, v_set1(mean[i]), &m2) / (double)n;
-        const double var = m2 / (double)n - missing * missing;
-        slip[i] = (real)missing;
-        rstd[i] = (real)(1.0 / sqrt((var < 0 ? 0 : var) + eps));
-        const vec about = v_set1(mean[i]), rest = v_set1(slip[i]), scale = v_set1(rstd[i]);
-        for (long c = 0; c < n; c += VL) {
-            vec v = norm_deviation(x + c, about, rest, n - c) * scale;
-            if (weight) v = v * v_load_n(weight + c, n - c);
-            if (bias) v = v + v_load_n(bias + c, n - c);
-            v_store_n(y + c, v, n - c);
+    for (long i = 0, lines; i < rows; i += lines) {
+        lines = norm_lines_of_block(n, rows - i);
+        norm_stats_lines(x, lines, n, n, mean + i, slip + i, rstd + i);
+        const vec var = v_max(v_zero(), v_load_n(rstd + i, lines)) * share;
+        v_store_n(rstd + i, v_set1(1) / v_sqrt(var + least), lines);
+        for (long l = i; l < i + lines; l++, x += n, y += n) {
+            const vec about = v_set1(mean[l]), rest = v_set1(slip[l]), scale = v_set1(rstd[l]);
+            for (long c = 0; c < n; c += VL) {
+                vec v = norm_deviation(x + c, about, rest, n - c) * scale;
+                if (weight) v = v * v_load_n(weight + c, n - c);
+                if (bias) v = v + v_load_n(bias + c, n - c);
+                v_store_n(y + c, v, n - c);
+            }
         }
     }
+}
+
+/* the sums over a row of g = dy * weight and of g * (x - mean), by lanes */
+INLINE void norm_row_sums(const real *dy, const real *x, vec about, vec rest, const real *weight,
+                          long n, vec *total, vec *dots)
+{
+    vec sum[2] = {v_zero(), v_zero()}, dot[2] = {v_zero(), v_zero()};
+    for (long c = 0; c < n; c += 2 * VL)
+        UNROLL for (int k = 0; k < 2; k++) {
+            const long at = c + k * VL, left = n - at;
+            if (left <= 0) break;
+            vec g = v_load_n(dy + at, left); /* zero beyond the end: adds nothing */
+            if (weight) g = g * v_load_n(weight + at, left);
+            sum[k] = sum[k] + g;
+            dot[k] = v_fma(g, norm_deviation(x + at, about, rest, left), dot[k]);
+        }
+    *total = sum[0] + sum[1];
+    *dots = dot[0] + dot[1];
 }
 
 /* with g = dy * weight, x^ = (x - mean) * rstd:
@@ -37,28 +56,28 @@ static void norm_rows(const void *x_, const void *weight_, const void *bias_, do
 static void norm_rows_back(const void *dy_, const void *x_, const void *mean_, const void *slip_,
                            const void *rstd_, const void *weight_, void *dx_, long rows, long n)
 {
+    const vec share = v_set1((real)(1.0 / (double)n));
     const real *dy = dy_, *x = x_, *mean = mean_, *slip = slip_, *rstd = rstd_, *weight = weight_;
-    real *dx = dx_;
-    for (long i = 0; i < rows; i++, dy += n, x += n, dx += n) {
-        const vec about = v_set1(mean[i]), rest = v_set1(slip[i]), scale = v_set1(rstd[i]);
-        vec sum[2] = {v_zero(), v_zero()}, dot[2] = {v_zero(), v_zero()};
-        for (long c = 0; c < n; c += 2 * VL)
-            UNROLL for (int k = 0; k < 2; k++) {
-                const long at = c + k * VL, left = n - at;
-                if (left <= 0) break;
-                vec g = v_load_n(dy + at, left);      /* zero beyond the end: adds nothing */
-                if (weight) g = g * v_load_n(weight + at, left);
-                sum[k] = sum[k] + g;
-                dot[k] = v_fma(g, norm_deviation(x + at, about, rest, left), dot[k]);
+    real *dx = dx_, offset[VL], slope[VL];
+    vec sum[VL], dot[VL];
+    UNROLL for (int l = 0; l < VL; l++) sum[l] = dot[l] = v_zero();
+    for (long i = 0, lines; i < rows; i += lines) {
+        lines = norm_lines_of_block(2 * n, rows - i);
+        for (long l = 0; l < lines; l++)
+            norm_row_sums(dy + l * n, x + l * n, v_set1(mean[i + l]), v_set1(slip[i + l]), weight,
+                          n, &sum[l], &dot[l]);
+        const vec r = v_load_n(rstd + i, lines);
+        v_store(offset, v_sums(sum) * share);
+        v_store(slope, v_sums(dot) * r * r * share);
+        for (long l = 0; l < lines; l++, dy += n, x += n, dx += n) {
+            const vec about = v_set1(mean[i + l]), rest = v_set1(slip[i + l]);
+            const vec scale = v_set1(rstd[i + l]), o = v_set1(offset[l]), s = v_set1(slope[l]);
+            for (long c = 0; c < n; c += VL) {
+                vec g = v_load_n(dy + c, n - c);
+                if (weight) g = g * v_load_n(weight + c, n - c);
+                g = v_fnma(norm_deviation(x + c, about, rest, n - c), s, g - o);
+                v_store_n(dx + c, g * scale, n - c);
             }
-        const double r = (double)rstd[i];
-        const vec offset = v_set1((real)((double)v_sum(sum[0] + sum[1]) / (double)n));
-        const vec slope = v_set1((real)((double)v_sum(dot[0] + dot[1]) * r * r / (double)n));
-        for (long c = 0; c < n; c += VL) {
-            vec g = v_load_n(dy + c, n - c);
-            if (weight) g = g * v_load_n(weight + c, n - c);
-            g = v_fnma(norm_deviation(x + c, about, rest, n - c), slope, g - offset);
-            v_store_n(dx + c, g * scale, n - c);
         }
     }
 }

@@ -20,16 +20,13 @@ cdef long set_size(const Channels* s) noexcept nogil         # numbers in a set
 cdef size_t channel_parts_bytes(const Channels* s) noexcept nogil     # partial results
 cdef int channel_threads(const Channels* s) noexcept nogil
 
-# mean and biased variance (N, C), of pooled channels the first row; each that of its set
-cdef void channel_statistics(const Channels* s, const char* x, char* parts, double* mean,
-                             double* var, int threads) noexcept nogil
-# constants (set_samples, CONSTANTS, C) of mean and var (set_samples, C); w, b (C) may be NULL
-cdef void channel_constants(const Channels* s, const double* mean, const double* var, double eps,
-                            const char* w, const char* b, char* constants,
-                            int threads) noexcept nogil
-cdef void channel_forward(const Channels* s, const char* x, const char* constants, bint relu,
-                          char* y, int threads) noexcept nogil
-# the gradients of w and b, and, with dx, that of x; `sums` holds 2 * N * C doubles and
+# y and the constants (set_samples, CONSTANTS, C) from the mean and the biased variance of each
+# set, which are worked out in training and given otherwise; w and b (C) may be NULL
+cdef size_t channel_forward_bytes(const Channels* s) noexcept nogil
+cdef void channel_forward(const Channels* s, const char* x, bint training, double* mean,
+                          double* var, double eps, const char* w, const char* b, bint relu,
+                          char* constants, char* y, char* scratch, int threads) noexcept nogil
+# the gradients of w and b, unless they are NULL, and with dx that of x; `sums` holds 2 * N * C doubles and
 # `slopes` 2 * set_samples * C numbers. training: the statistics are those of x itself; relu:
 # so ended the forward pass
 cdef void channel_backward(const Channels* s, const char* dy, const char* x, const char* constants,

@@ -7,7 +7,6 @@ shared out among threads: the bits do not depend on their number. A set of chann
 is normalised together then combines what its channels have. Called by ops/norm.pyx.
 """
 
-from libc.math cimport sqrt
 from libc.string cimport memset
 
 from fastnn._kernels.runtime cimport (
@@ -19,6 +18,7 @@ cdef enum:
     CHUNK = 32768            # numbers in an item: it stays in the second-level cache
     LINE = 8192              # of a line at most
     COLUMNS = 256            # channels merged, or sets combined, at a time
+    SAMPLE = 1 << 16         # numbers of a sample that stays in cache from stage to stage
     PARTS = 3                # numbers that a chunk yields for each channel
 
 cdef struct Norm:
@@ -43,6 +43,8 @@ cdef struct Norm:
     char* parts
     double* first            # means or sums (N, C)
     double* second           # variances or dots (N, C)
+    double* mean             # of each set
+    double* var
 
 
 cdef long chunk_rows(long width) noexcept nogil:
@@ -66,7 +68,8 @@ cdef size_t channel_parts_bytes(const Channels* s) noexcept nogil:
 
 
 cdef int channel_threads(const Channels* s) noexcept nogil:
-    return team_size(0.05 * itemsize(s.dtype) * <double>s.N * s.S * s.C)
+    # and 10 ns for each channel
+    return team_size((0.05 * itemsize(s.dtype) * s.S + 10) * <double>s.N * s.C)
 
 
 cdef Norm problem(const Channels* s, const char* x) noexcept nogil:
@@ -108,10 +111,6 @@ cdef inline Item item_of(const Norm* c, long item) noexcept nogil:
     return i
 
 
-cdef void for_items(item_task task, Norm* c, int threads) noexcept nogil:
-    parallel_for(task, c, c.s.N * c.chunks * c.blocks, threads)
-
-
 cdef inline char* part(const Norm* c, long sample, long chunk, long k, long channel) noexcept nogil:
     return c.parts + (((sample * c.chunks + chunk) * PARTS + k) * c.s.C + channel) * c.size
 
@@ -135,10 +134,6 @@ cdef inline char* relu_shift(const Norm* c, long sample, long channel) noexcept 
 
 # --- blocks of channels of a sample -------------------------------------------
 
-cdef void for_channels(item_task task, Norm* c, long samples, int threads) noexcept nogil:
-    parallel_for(task, c, samples * ceil_div(c.s.C, COLUMNS), threads)
-
-
 cdef inline long channels_of(const Norm* c, long item, long* sample, long* channel) noexcept nogil:
     cdef long blocks = ceil_div(c.s.C, COLUMNS)
     sample[0], channel[0] = item // blocks, item % blocks * COLUMNS
@@ -159,12 +154,81 @@ cdef inline Set set_of(const Norm* c, long k) noexcept nogil:
     return e
 
 
-cdef inline long sets(const Norm* c) noexcept nogil:
-    return c.s.C if c.s.pooled else c.s.N * c.s.groups
+cdef inline long set_channels(const Channels* s) noexcept nogil:
+    """Channels that have the same statistics, side by side."""
+    return 1 if s.pooled else s.C // s.groups
 
 
-cdef void for_sets(item_task task, Norm* c, int threads) noexcept nogil:
-    parallel_for(task, c, ceil_div(sets(c), COLUMNS), threads)
+cdef inline long sets_of_sample(const Channels* s) noexcept nogil:
+    return s.C if s.pooled else s.groups
+
+
+cdef inline long set_blocks(const Channels* s) noexcept nogil:
+    return ceil_div(sets_of_sample(s), COLUMNS)
+
+
+cdef inline long sets_of_item(const Norm* c, long item, long* first) noexcept nogil:
+    cdef long blocks = set_blocks(&c.s), sets = sets_of_sample(&c.s), start
+    start = item % blocks * COLUMNS
+    first[0] = item // blocks * sets + start
+    return min(<long>COLUMNS, sets - start)
+
+
+# --- stages -------------------------------------------------------------------
+
+# One task after the other, each over some items of every sample (of all samples, for sets
+# that are pooled).
+cdef struct Stage:
+    item_task task
+    Norm* c
+    long samples
+    long items               # of a sample
+
+cdef struct Stages:
+    Stage[5] stage
+    int count
+
+
+cdef void add_stage(Stages* stages, item_task task, Norm* c, long samples,
+                    long items) noexcept nogil:
+    cdef Stage* stage = &stages.stage[stages.count]
+    stage.task, stage.c, stage.samples, stage.items = task, c, samples, items
+    stages.count += 1
+
+
+cdef void stage_of_items(Stages* stages, item_task task, Norm* c) noexcept nogil:
+    add_stage(stages, task, c, c.s.N, c.chunks * c.blocks)
+
+
+cdef void stage_of_channels(Stages* stages, item_task task, Norm* c) noexcept nogil:
+    add_stage(stages, task, c, c.s.N, ceil_div(c.s.C, COLUMNS))
+
+
+cdef void stage_of_sets(Stages* stages, item_task task, Norm* c) noexcept nogil:
+    add_stage(stages, task, c, set_samples(&c.s), set_blocks(&c.s))
+
+
+cdef void sample_item(void* context, long sample, int thread) noexcept nogil:
+    """All stages of one sample, which stays in cache."""
+    cdef Stages* stages = <Stages*>context
+    cdef Stage* stage
+    cdef long k
+    cdef int turn
+    for turn in range(stages.count):
+        stage = &stages.stage[turn]
+        for k in range(sample * stage.items, (sample + 1) * stage.items):
+            stage.task(stage.c, k, thread)
+
+
+cdef void run_stages(Stages* stages, const Channels* s, int threads) noexcept nogil:
+    cdef Stage* stage
+    cdef int turn
+    if not s.pooled and s.N >= 2 * threads and s.S * s.C <= SAMPLE:
+        parallel_for(sample_item, stages, s.N, threads)
+        return
+    for turn in range(stages.count):
+        stage = &stages.stage[turn]
+        parallel_for(stage.task, stage.c, stage.samples * stage.items, threads)
 
 
 # --- forward ------------------------------------------------------------------
@@ -191,8 +255,8 @@ cdef void combine_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
     cdef Set e
     cdef double mean, var, d
-    cdef long k, j, at
-    for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
+    cdef long first = 0, count = sets_of_item(c, item, &first), k, j, at
+    for k in range(first, first + count):
         e = set_of(c, k)
         mean = var = 0
         for j in range(e.count):
@@ -203,48 +267,28 @@ cdef void combine_item(void* context, long item, int thread) noexcept nogil:
             d = c.first[at] - mean
             var += c.second[at] + d * d
         var /= e.count
-        for j in range(1 if c.s.pooled else e.count):
-            c.first[e.first + j], c.second[e.first + j] = mean, var
+        c.mean[k], c.var[k] = mean, var
 
 
-cdef void channel_statistics(const Channels* s, const char* x, char* parts, double* mean,
-                             double* var, int threads) noexcept nogil:
-    cdef Norm c = problem(s, x)
-    c.parts, c.first, c.second = parts, mean, var
-    for_items(statistics_item, &c, threads)
-    for_channels(merge_item, &c, s.N, threads)
-    for_sets(combine_item, &c, threads)
+cdef Channels sets_as_channels(const Channels* s) noexcept nogil:
+    """The channels of a set lie one after the other in lines: there the set is one channel."""
+    cdef Channels whole = s[0]
+    if s.lines and not s.pooled:
+        whole.S *= s.C // s.groups
+        whole.C = s.groups
+    return whole
 
 
 cdef void constants_item(void* context, long item, int thread) noexcept nogil:
+    """The constants of the channels of some sets of a sample."""
     cdef Norm* c = <Norm*>context
-    cdef int dtype = c.s.dtype
-    cdef double mean, slip, rstd, scale
-    cdef long k, channel, sample
-    cdef Set e
-    for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
-        e = set_of(c, k)
-        sample = e.first // c.s.C
-        mean = c.first[e.first]
-        rstd = 1.0 / sqrt(c.second[e.first] + c.eps)
-        for channel in range(e.first % c.s.C, e.first % c.s.C + (1 if c.s.pooled else e.count)):
-            put(dtype, constant(c, sample, MEAN, channel), 0, mean)
-            slip = mean - constant_number(c, sample, MEAN, channel)
-            scale = rstd * (1.0 if c.w == NULL else number(dtype, c.w, channel))
-            put(dtype, constant(c, sample, SLIP, channel), 0, slip)
-            put(dtype, constant(c, sample, RSTD, channel), 0, rstd)
-            put(dtype, constant(c, sample, SCALE, channel), 0, scale)
-            put(dtype, constant(c, sample, SHIFT, channel), 0,
-                (0.0 if c.b == NULL else number(dtype, c.b, channel)) - slip * scale)
-
-
-cdef void channel_constants(const Channels* s, const double* mean, const double* var, double eps,
-                            const char* w, const char* b, char* constants,
-                            int threads) noexcept nogil:
-    cdef Norm c = problem(s, NULL)
-    c.first, c.second, c.eps = <double*>mean, <double*>var, eps
-    c.w, c.b, c.constants = w, b, constants
-    for_sets(constants_item, &c, threads)
+    cdef long first = 0, count = sets_of_item(c, item, &first), width = set_channels(&c.s)
+    cdef long sample = first // sets_of_sample(&c.s)
+    cdef long channel = first % sets_of_sample(&c.s) * width
+    c.table.norm_constants(c.mean + first, c.var + first, count, width, c.eps,
+                           c.w if c.w == NULL else c.w + channel * c.size,
+                           c.b if c.b == NULL else c.b + channel * c.size, c.s.C,
+                           constant(c, sample, MEAN, channel))
 
 
 cdef void forward_item(void* context, long item, int thread) noexcept nogil:
@@ -256,11 +300,31 @@ cdef void forward_item(void* context, long item, int thread) noexcept nogil:
                               c.step, i.n)
 
 
-cdef void channel_forward(const Channels* s, const char* x, const char* constants, bint relu,
-                          char* y, int threads) noexcept nogil:
-    cdef Norm c = problem(s, x)
-    c.constants, c.relu, c.y = <char*>constants, relu, y
-    for_items(forward_item, &c, threads)
+cdef size_t channel_forward_bytes(const Channels* s) noexcept nogil:
+    cdef Channels whole = sets_as_channels(s)
+    return 2 * s.N * s.C * sizeof(double) + channel_parts_bytes(&whole)
+
+
+cdef void channel_forward(const Channels* s, const char* x, bint training, double* mean,
+                          double* var, double eps, const char* w, const char* b, bint relu,
+                          char* constants, char* y, char* scratch, int threads) noexcept nogil:
+    cdef Channels whole = sets_as_channels(s)
+    cdef Norm stats = problem(&whole, x), c = problem(s, x)
+    cdef Stages stages
+    stages.count = 0
+    stats.mean, stats.var = mean, var
+    stats.first = <double*>scratch
+    stats.second = stats.first + s.N * s.C
+    stats.parts = <char*>(stats.second + s.N * s.C)
+    c.mean, c.var, c.eps, c.w, c.b, c.relu = mean, var, eps, w, b, relu
+    c.constants, c.y = constants, y
+    if training:
+        stage_of_items(&stages, statistics_item, &stats)
+        stage_of_channels(&stages, merge_item, &stats)
+        stage_of_sets(&stages, combine_item, &stats)
+    stage_of_sets(&stages, constants_item, &c)
+    stage_of_items(&stages, forward_item, &c)
+    run_stages(&stages, s, threads)
 
 
 # --- backward -----------------------------------------------------------------
@@ -291,8 +355,8 @@ cdef void slopes_item(void* context, long item, int thread) noexcept nogil:
     cdef Norm* c = <Norm*>context
     cdef double sum, dot, scale, rstd, share = 1.0 / set_size(&c.s) if c.training else 0.0
     cdef Set e
-    cdef long k, j, at, sample, channel
-    for k in range(item * COLUMNS, min((item + 1) * COLUMNS, sets(c))):
+    cdef long first = 0, count = sets_of_item(c, item, &first), k, j, at, sample, channel
+    for k in range(first, first + count):
         e = set_of(c, k)
         sample, channel = e.first // c.s.C, e.first % c.s.C
         sum = dot = 0
@@ -341,13 +405,17 @@ cdef void channel_backward(const Channels* s, const char* dy, const char* x, con
                            bint training, bint relu, char* parts, double* sums, char* slopes,
                            char* dw, char* db, char* dx, int threads) noexcept nogil:
     cdef Norm c = problem(s, x)
+    cdef Stages stages
     c.dy, c.constants, c.parts = dy, <char*>constants, parts
     c.training, c.relu = training, relu
     c.slopes, c.dw, c.db, c.y = slopes, dw, db, dx
     c.first, c.second = sums, sums + s.N * s.C
-    for_items(sums_item, &c, threads)
-    for_channels(total_item, &c, s.N, threads)
-    for_channels(weights_item, &c, 1, threads)
+    stages.count = 0
+    stage_of_items(&stages, sums_item, &c)
+    stage_of_channels(&stages, total_item, &c)
     if dx != NULL:
-        for_sets(slopes_item, &c, threads)
-        for_items(backward_item, &c, threads)
+        stage_of_sets(&stages, slopes_item, &c)
+        stage_of_items(&stages, backward_item, &c)
+    run_stages(&stages, s, threads)
+    if dw != NULL:
+        parallel_for(weights_item, &c, ceil_div(s.C, COLUMNS), threads)

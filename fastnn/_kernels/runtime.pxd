@@ -232,6 +232,9 @@ cdef extern from "kernels.h" nogil:
         norm_apply_fn[2] norm_apply
         norm_sums_fn[2] norm_sums
         norm_back_fn[2] norm_back
+        void (*norm_constants)(const double* mean, const double* var, long sets, long count,
+                               double eps, const void* weight, const void* bias, long apart,
+                               void* constants) noexcept nogil
         void (*norm_merge)(const void* parts, long stride, long offset, long rows, long chunk,
                            long n, double* mean, double* var) noexcept nogil
         void (*norm_total)(const void* parts, long chunks, long stride, long n,

@@ -16,8 +16,8 @@ from fastnn._core.tensor cimport (
     FLOAT32, Tensor, as_tensor, is_contiguous, itemsize, new_like, new_tensor,
 )
 from fastnn._kernels.norm cimport (
-    CONSTANTS, Channels, channel_backward, channel_constants, channel_forward,
-    channel_parts_bytes, channel_statistics, channel_threads, set_samples, set_size,
+    CONSTANTS, Channels, channel_backward, channel_forward, channel_forward_bytes,
+    channel_parts_bytes, channel_threads, set_samples, set_size,
 )
 from fastnn.ops.activation import square
 from fastnn.ops.creation import zeros
@@ -107,34 +107,31 @@ cdef Channels channels_of(Tensor x, bint pooled, long groups) noexcept:
     return s
 
 
-cdef Tensor constants_of(const Channels* s, Tensor x, Tensor running_mean, Tensor running_var,
-                         Tensor w, Tensor b, bint training, double momentum, double eps):
-    """Mean, 1 / deviation, scale and shift of each channel."""
+cdef int forward(const Channels* s, Tensor x, Tensor running_mean, Tensor running_var, Tensor w,
+                 Tensor b, bint training, double momentum, double eps, bint relu,
+                 Tensor constants, Tensor y) except -1:
+    """Fills the constants of the channels and y; in training the running numbers follow."""
     cdef long C = s.C, samples = set_samples(s), size = set_size(s), k, n
-    cdef Py_ssize_t[3] shape = [samples, CONSTANTS, C]
-    cdef Tensor constants = new_tensor(s.dtype, 3, shape)
-    cdef size_t nbytes = 2 * s.N * C * sizeof(double) + channel_parts_bytes(s)
+    cdef size_t nbytes = 2 * s.N * C * sizeof(double) + channel_forward_bytes(s)
     cdef double* mean = <double*>scratch_take(nbytes)
     cdef double* var = mean + s.N * C
     cdef char* w_data = data(w)
     cdef char* b_data = data(b)
     cdef int threads = channel_threads(s)
     try:
-        if training:
-            with nogil:
-                channel_statistics(s, x.ptr, <char*>(var + s.N * C), mean, var, threads)
-            if size > 1:
-                follow(running_mean, momentum, mean, samples, 1.0)
-                follow(running_var, momentum, var, samples, size / (size - 1.0))
-        else:
+        if not training:
             for n in range(samples):
                 for k in range(C):
                     mean[n * C + k], var[n * C + k] = get(running_mean, k), get(running_var, k)
         with nogil:
-            channel_constants(s, mean, var, eps, w_data, b_data, constants.ptr, threads)
+            channel_forward(s, x.ptr, training, mean, var, eps, w_data, b_data, relu,
+                            constants.ptr, y.ptr, <char*>(var + s.N * C), threads)
+        if training and size > 1:
+            follow(running_mean, momentum, mean, samples, 1.0)
+            follow(running_var, momentum, var, samples, size / (size - 1.0))
     finally:
         scratch_give(mean, nbytes)
-    return constants
+    return 0
 
 
 cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean,
@@ -143,12 +140,12 @@ cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean
     cdef Tensor w = parameter(weight, x, "weight"), b = parameter(bias, x, "bias")
     cdef Tensor source = x if lies_innermost(x, 1) else contiguous(x), constants, y
     cdef Channels s = channels_of(source, pooled, groups)
-    cdef int threads = channel_threads(&s)
+    cdef Py_ssize_t[3] shape = [set_samples(&s), CONSTANTS, s.C]
     cdef Node node
-    constants = constants_of(&s, source, running_mean, running_var, w, b, training, momentum, eps)
+    constants = new_tensor(s.dtype, 3, shape)
     y = new_like(source, x.dtype_)
-    with nogil:
-        channel_forward(&s, source.ptr, constants.ptr, relu, y.ptr, threads)
+    forward(&s, source, running_mean, running_var, w, b, training, momentum, eps, relu, constants,
+            y)
     if needs_graph(x) or (w is not None and needs_graph(<Tensor>weight)) or (
             b is not None and needs_graph(<Tensor>bias)):
         node = new_node(normalized_backward, label)
@@ -163,7 +160,7 @@ cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean
 
 
 cdef int normalized_backward(Node node, Tensor dy) except -1:
-    cdef Tensor x = saved0(node), constants = saved1(node), dx = None, dw, db
+    cdef Tensor x = saved0(node), constants = saved1(node), dx = None, dw = None, db = None
     cdef Channels s = channels_of(x, node.i[0], node.i[1])
     cdef bint training = node.i[2], relu = node.i[3]
     cdef int threads = channel_threads(&s)
@@ -172,24 +169,27 @@ cdef int normalized_backward(Node node, Tensor dy) except -1:
     cdef Py_ssize_t[1] shape = [s.C]
     cdef double* scratch
     cdef char* slopes_data
-    cdef char* dx_data = NULL
     dy = laid_out_as(dy, x)
-    dw, db = new_tensor(s.dtype, 1, shape), new_tensor(s.dtype, 1, shape)
+    if node.input1 is not None or node.input2 is not None:
+        dw, db = new_tensor(s.dtype, 1, shape), new_tensor(s.dtype, 1, shape)
     if node.input0 is not None:
         dx = new_like(x, s.dtype)
-        dx_data = dx.ptr
+    cdef char* dx_data = data(dx)
+    cdef char* dw_data = data(dw)
+    cdef char* db_data = data(db)
     nbytes += channel_parts_bytes(&s)
     scratch = <double*>scratch_take(nbytes)
     slopes_data = <char*>(scratch + sums)
     with nogil:
         channel_backward(&s, dy.ptr, x.ptr, constants.ptr, training, relu,
-                         slopes_data + slopes * itemsize(s.dtype), scratch, slopes_data, dw.ptr,
-                         db.ptr, dx_data, threads)
+                         slopes_data + slopes * itemsize(s.dtype), scratch, slopes_data, dw_data,
+                         db_data, dx_data, threads)
     scratch_give(scratch, nbytes)
     if dx is not None:
         give(node.input0, dx)
-    give(node.input1, dw)
-    give(node.input2, db)
+    if dw is not None:
+        give(node.input1, dw)
+        give(node.input2, db)
     return 0
 
 

@@ -214,6 +214,8 @@ def test_the_layout_of_the_input_is_kept(function):
         (lambda x, w, b: group_norm(x, 5, w, b), (35, 40, 10, 10), 40),
         (lambda x, w, b: group_norm(x, 1, w, b), (1, 3, 300, 200), 3),
         (lambda x, w, b: instance_norm(x, None, None, w, b), (9, 30, 30, 20), 30),
+        (lambda x, w, b: group_norm(x, 8, w, b), (70, 96, 7, 7), 96),
+        (lambda x, w, b: group_norm(x, 3, w, b), (40, 300, 3, 5), 300),
         (lambda x, w, b: layer_norm(x, 700, w, b), (200, 700), 700),
     ],
 )
@@ -222,13 +224,16 @@ def test_same_bits_on_any_number_of_threads(function, shape, size):
     for threads in (1, 2, 3):
         with num_threads(threads):
             arrays = tensors(numbers(*shape), *parameters(size), dtype=np.float32)
-            leaves = [t.requires_grad_() for t in arrays]
-            y = function(*leaves)
+            dy = from_numpy(numbers(*shape, seed=8).astype(np.float32))
+            x, *rest = [t.requires_grad_() for t in arrays]
+            function(x, *[t.detach() for t in rest]).backward(dy)
             assert last_team() == threads
-            y.backward(from_numpy(numbers(*shape, seed=8).astype(np.float32)))
+            x.grad = None
+            y = function(x, *rest)
             assert last_team() == threads
-            results.append([y.detach().numpy().tobytes()])
-            results[-1] += [t.grad.numpy().tobytes() for t in leaves]
+            y.backward(dy)
+            results.append([t.numpy().tobytes() for t in (y.detach(), x.grad)])
+            results[-1] += [t.grad.numpy().tobytes() for t in rest]
     assert results[0] == results[1] == results[2]
 
 
