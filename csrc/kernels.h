@@ -12,10 +12,19 @@
 
 enum { GEMM_MR_MAX = 16, GEMM_WIDTHS = 4 };
 
+/* What becomes of a finished sum, of each step what there is: a bias is added, then the
+ * column is normalised, (y - mean) * scale + shift, then comes ReLU. */
+typedef struct {
+    const void *bias; /* a number a column, or NULL */
+    const void *norm; /* rows of mean, scale and shift, norm_row numbers apart; or NULL */
+    long norm_row;
+    int relu;
+} epilogue;
+
 /* One register tile, m rows by up to w vectors (w = 1 to 4):
  *   C[i, j] (+)= sum_batch sum_k A[i, k] * B[k, j]   for j < n
- * with every element of A and B at base + batch, row and k strides. On the last
- * block of k the epilogue adds a bias per column and applies ReLU. */
+ * with every element of A and B at base + batch, row and k strides. The last
+ * block of k has an epilogue. */
 typedef struct {
     long batches, k;
     const void *a;
@@ -24,10 +33,9 @@ typedef struct {
     long b_k, b_batch; /* the columns of B and C are contiguous */
     void *c;
     long c_row;
-    long n;           /* columns computed, at most w * vl */
-    int accumulate;   /* start from C instead of zero */
-    int relu;
-    const void *bias; /* [n], or NULL */
+    long n;         /* columns computed, at most w * vl */
+    int accumulate; /* start from C instead of zero */
+    epilogue after;
 } gemm_tile_args;
 
 typedef void (*gemm_tile_fn)(const gemm_tile_args *);
@@ -41,9 +49,9 @@ typedef struct {
     long b_k, b_col;
     void *c;
     long c_row, c_col;
-    int accumulate, relu;
-    const void *bias;
-    long bias_col; /* 1, or 0: the same for every column */
+    int accumulate;
+    epilogue after;
+    long after_col; /* 1, or 0: the first column's for all */
 } gemm_thin_args;
 
 /* Depthwise convolution: one row of output columns, or their part of the weight
@@ -54,9 +62,8 @@ typedef struct {
     long x_row, x_tap, x_col; /* to the next row of taps, the next tap, the next column */
     void *w;                  /* [taps_h][taps_w][w_tap] */
     long w_tap;
-    const void *bias; /* [channels], or NULL */
-    int relu;         /* of the row */
-    void *y;          /* of the weight gradient: dy */
+    epilogue after;           /* of the row */
+    void *y;                  /* of the weight gradient: dy */
     long y_col;
 } depthwise_args;
 
@@ -69,9 +76,8 @@ typedef struct {
     void *planes; /* rows of whole vectors */
     long plane, tile;
     /* of winograd_output and winograd_dw: */
-    long rows, cols;  /* pixels that exist, of all tiles together */
-    const void *bias; /* [n], or NULL */
-    int relu;
+    long rows, cols; /* pixels that exist, of all tiles together */
+    epilogue after;
 } winograd_args;
 typedef void (*winograd_fn)(const winograd_args *);
 

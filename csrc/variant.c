@@ -5,6 +5,7 @@
 #include "kernels.h"
 
 #include "kernels/vmath.h"
+#include "kernels/epilogue.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_thin.h"
 #include "kernels/copy.h"

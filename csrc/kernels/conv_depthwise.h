@@ -13,7 +13,7 @@ enum { DEPTHWISE_COLUMNS = 4, DEPTHWISE_WEIGHT_COLUMNS = 8 };
 INLINE void depthwise_row_block(const int cols, const int nv, const depthwise_args *d, long ow,
                                 long c, long n)
 {
-    const real *bias = d->bias;
+    const real *bias = d->after.bias;
     vec acc[DEPTHWISE_COLUMNS][2];
     UNROLL for (int k = 0; k < nv; k++) {
         vec start = bias ? v_load_n(bias + c + k * VL, n - k * VL) : v_zero();
@@ -34,7 +34,7 @@ INLINE void depthwise_row_block(const int cols, const int nv, const depthwise_ar
     UNROLL for (int j = 0; j < cols; j++)
         UNROLL for (int k = 0; k < nv; k++)
             v_store_n(y + j * d->y_col + k * VL,
-                      d->relu ? v_max(v_zero(), acc[j][k]) : acc[j][k], n - k * VL);
+                      epilogue_rest(&d->after, acc[j][k], c + k * VL, n - k * VL, 1), n - k * VL);
 }
 
 INLINE void depthwise_columns(const int cols, const depthwise_args *d, long ow)

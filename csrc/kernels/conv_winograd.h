@@ -154,41 +154,35 @@ INLINE void winograd_dw_4(const vec m[6], vec g[3])
 
 #define WINOGRAD_GATHER(name, SIDE, TO)                                                    \
     INLINE void winograd_##name##_##SIDE##_block(const winograd_args *t, const real *v,    \
-                                                 const real *bias, real *y, long rows,     \
-                                                 long cols, long n)                        \
+                                                 real *y, long rows, long cols, long c)    \
     {                                                                                      \
         enum { EDGE = SIDE + 2 };                                                          \
+        const long n = t->n - c;                                                           \
         vec half[EDGE][TO];                                                                \
         UNROLL for (int j = 0; j < EDGE; j++) {                                            \
             vec line[EDGE];                                                                \
             UNROLL for (int i = 0; i < EDGE; i++)                                          \
-                line[i] = v_load(v + (i * EDGE + j) * t->plane);                           \
+                line[i] = v_load(v + (i * EDGE + j) * t->plane + c);                       \
             winograd_##name##_##SIDE(line, half[j]);                                       \
         }                                                                                  \
-        const vec shift = bias ? v_load_n(bias, n) : v_zero();                             \
         UNROLL for (int i = 0; i < TO; i++) {                                              \
             vec line[EDGE], to[TO];                                                        \
             UNROLL for (int j = 0; j < EDGE; j++) line[j] = half[j][i];                    \
             winograd_##name##_##SIDE(line, to);                                            \
             if (i < rows)                                                                  \
                 UNROLL for (int j = 0; j < TO; j++)                                        \
-                    if (j < cols) {                                                        \
-                        vec out = to[j] + shift;                                           \
-                        v_store_n(y + i * t->row + j * t->col,                             \
-                                  t->relu ? v_max(v_zero(), out) : out, n);                \
-                    }                                                                      \
+                    if (j < cols)                                                          \
+                        v_store_n(y + i * t->row + j * t->col + c,                         \
+                                  epilogue_all(&t->after, to[j], c, n, 1), n);             \
         }                                                                                  \
     }                                                                                      \
     static void winograd_##name##_##SIDE##_tiles(const winograd_args *t)                   \
     {                                                                                      \
         for (long tile = 0; tile < t->tiles; tile++) {                                     \
             const real *v = (const real *)t->planes + tile * t->tile;                      \
-            const real *bias = t->bias;                                                    \
             real *y = (real *)t->pixels + tile * t->step;                                  \
-            const long cols = t->cols - tile * TO;                                         \
             for (long c = 0; c < t->n; c += VL)                                            \
-                winograd_##name##_##SIDE##_block(t, v + c, bias ? bias + c : bias, y + c,  \
-                                                 t->rows, cols, t->n - c);                 \
+                winograd_##name##_##SIDE##_block(t, v, y, t->rows, t->cols - tile * TO, c); \
         }                                                                                  \
     }
 

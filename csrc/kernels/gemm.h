@@ -49,14 +49,25 @@ INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile
         }
     }
 
-    if (t->bias) {
+    const epilogue *e = &t->after;
+    if (e->bias) {
         UNROLL for (int w = 0; w < W; w++) {
-            const real *p = (const real *)t->bias + w * VL;
+            const real *p = (const real *)e->bias + w * VL;
             vec bias = tail && w == W - 1 ? v_load_n(p, last) : v_load(p);
             UNROLL for (int i = 0; i < MR; i++) acc[i][w] = acc[i][w] + bias;
         }
     }
-    if (t->relu) {
+    if (e->norm) {
+        UNROLL for (int w = 0; w < W; w++) {
+            const long n = tail && w == W - 1 ? last : VL;
+            const real *p = (const real *)e->norm + w * VL;
+            vec mean = v_load_n(p, n), scale = v_load_n(p + e->norm_row, n);
+            vec shift = v_load_n(p + 2 * e->norm_row, n);
+            UNROLL for (int i = 0; i < MR; i++)
+                acc[i][w] = norm_value(0, acc[i][w] - mean, scale, shift);
+        }
+    }
+    if (e->relu) {
         UNROLL for (int i = 0; i < MR; i++)
             UNROLL for (int w = 0; w < W; w++) acc[i][w] = v_max(v_zero(), acc[i][w]);
     }

@@ -5,7 +5,7 @@
  *   gemm_columns  one row, columns of B contiguous: B is read row by row, eight rows at
  *                 a time, as long streams; each element is one chain in ascending k
  *
- * Both end with a bias per column (bias_col 0: one for all) and ReLU.
+ * Both end with an epilogue.
  * Called by _kernels/gemm_thin.pyx. */
 
 enum { DOT_SUMS = 16 }; /* most running sums of a tile */
@@ -29,8 +29,7 @@ INLINE void gemm_dot_finish(const gemm_thin_args *t, long i, long j, real sum)
 {
     real *c = (real *)t->c + i * t->c_row + j * t->c_col;
     if (t->accumulate) sum += *c;
-    if (t->bias) sum += ((const real *)t->bias)[j * t->bias_col];
-    *c = t->relu && !(sum > 0) && sum == sum ? 0 : sum;
+    *c = epilogue_one(&t->after, sum, j * t->after_col);
 }
 
 INLINE void gemm_dot_tile(const int MR, const int NR, const gemm_thin_args *t, long i, long j)
@@ -107,8 +106,7 @@ INLINE void gemm_columns_step(const int KR, const gemm_thin_args *t, long k)
 {
     const real *a = (const real *)t->a + k * t->a_k;
     const real *b = (const real *)t->b + k * t->b_k;
-    const real *bias = k + KR == t->k ? t->bias : 0;
-    const int fresh = k == 0 && !t->accumulate, relu = t->relu && k + KR == t->k;
+    const int fresh = k == 0 && !t->accumulate, final = k + KR == t->k;
     real *c = t->c;
     vec av[8];
     UNROLL for (int r = 0; r < KR; r++) av[r] = v_set1(a[r * t->a_k]);
@@ -117,8 +115,7 @@ INLINE void gemm_columns_step(const int KR, const gemm_thin_args *t, long k)
         vec acc = fresh ? v_zero() : v_load_n(c + j, left);
         UNROLL for (int r = 0; r < KR; r++)
             acc = v_fma(av[r], v_load_n(b + r * t->b_k + j, left), acc);
-        if (bias) acc = acc + (t->bias_col ? v_load_n(bias + j, left) : v_set1(*bias));
-        if (relu) acc = v_max(v_zero(), acc);
+        if (final) acc = epilogue_all(&t->after, acc, j, left, t->after_col);
         v_store_n(c + j, acc, left);
     }
 }

@@ -48,12 +48,6 @@ static void norm_stats_columns(const void *x_, long rows, long step, long n, voi
 #undef NORM_STATS
 }
 
-INLINE vec norm_value(const int relu, vec deviation, vec scale, vec shift)
-{
-    vec y = v_fma(deviation, scale, shift);
-    return relu ? v_max(v_zero(), y) : y;
-}
-
 /* the gradient of the value before ReLU */
 INLINE vec norm_gate(const int relu, vec dy, vec deviation, vec scale, vec shift)
 {

@@ -27,7 +27,8 @@ from fastnn._kernels.panels cimport (
     cut_panels, one_panel, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, parallel_for,
+    aligned, ceil_div, epilogue, epilogue_from, gemm_tile_args, item_task, itemsize, kernels,
+    no_epilogue, parallel_for,
 )
 
 
@@ -68,7 +69,7 @@ cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pi
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), tiles = ceil_div(pixels, c.K.gemm_rows[width])
     cdef long i, first, m, kh
-    cdef const void* bias = t.bias
+    cdef epilogue after = t.after
     for i in range(tiles):
         first = pixels * i // tiles
         m = pixels * (i + 1) // tiles - first
@@ -80,8 +81,7 @@ cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pi
             continue
         t.accumulate = False          # one kernel row at a time
         for kh in range(s.KH):
-            t.bias = bias if kh == s.KH - 1 else NULL
-            t.relu = c.relu and kh == s.KH - 1
+            t.after = after if kh == s.KH - 1 else no_epilogue()
             c.K.gemm_tile[width][m](t)
             t.accumulate = True
             t.a = <const char*>t.a + c.tap_h * item
@@ -103,7 +103,7 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
     cdef const char* b
     cdef gemm_tile_args t
     cdef int width
-    t.relu, t.accumulate = c.relu, False
+    t.accumulate = False
     t.a_row, t.a_k = c.out_pixel, 1
     if taps_apart(c):
         t.batches, t.k, t.a_batch = s.KW, s.C, c.tap_w
@@ -123,9 +123,7 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
                 rows = min(c.run, end - oh)
                 if panel == first and (oh - oh0) % c.step == 0:
                     gather(c, n, g, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
-                t.bias = NULL
-                if c.bias != NULL:
-                    t.bias = c.bias + (g * s.O + o) * item
+                t.after = epilogue_from(&c.after, g * s.O + o, item)
                 output_run(c, &t, width, rows * s.OW, band + (oh - oh0) * s.sh * c.row * item, b,
                            c.y + (n * c.y_n + oh * c.y_h + g * s.O + o) * item)
                 oh += rows
@@ -185,9 +183,9 @@ cdef void conv_pack(Correlation* c, const char* w, const Py_ssize_t* w_strides,
     pack(&p, c, image)
 
 
-cdef void conv_forward(Correlation* c, const char* x, const char* image, const char* bias,
-                       bint relu, char* y, char* scratch) noexcept nogil:
-    c.x, c.w, c.bias, c.relu, c.y = x, image, bias, relu, y
+cdef void conv_forward(Correlation* c, const char* x, const char* image, const epilogue* after,
+                       char* y, char* scratch) noexcept nogil:
+    c.x, c.w, c.after, c.y = x, image, after[0], y
     c.scratch = scratch
     c.y_w = c.s.G * c.s.O
     c.y_h = c.y_w * c.s.OW
@@ -279,7 +277,7 @@ cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
             p.w = w + ((ph.first + (ph.count - 1) * ph.step) * w_strides[2]
                        + (pw.first + (pw.count - 1) * pw.step) * w_strides[3]) * item
             pack(&p, c, scratch)
-            c.x, c.w, c.bias, c.relu = dy, scratch, NULL, False
+            c.x, c.w, c.after = dy, scratch, no_epilogue()
             c.scratch = scratch + c.packed_bytes
             c.y = dx + (rh * s.W + rw) * pixel * item
             c.y_w = s.sw * pixel

@@ -20,7 +20,6 @@ cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
     cdef const ConvShape* s = &c.s
     d.columns, d.channels, d.taps_h, d.taps_w = s.OW, s.O, s.KH, s.KW
     d.x_row, d.x_tap, d.x_col = c.tap_h, c.tap_w, c.out_pixel
-    d.bias = NULL
 
 
 cdef void depthwise_item(void* context, long item_index, int thread) noexcept nogil:
@@ -31,8 +30,7 @@ cdef void depthwise_item(void* context, long item_index, int thread) noexcept no
     cdef char* band = band_start(c, n, 0, oh0, 0, thread)
     cdef depthwise_args d
     describe(c, &d)
-    d.w, d.w_tap, d.bias, d.y_col = <void*>c.w, c.packed_columns, c.bias, c.y_w
-    d.relu = c.relu
+    d.w, d.w_tap, d.after, d.y_col = <void*>c.w, c.packed_columns, c.after, c.y_w
     for oh in range(oh0, end):
         if (oh - oh0) % c.step == 0:
             gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)

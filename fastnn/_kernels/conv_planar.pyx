@@ -3,13 +3,16 @@
 The roles change: a row of the register tile is an output channel, its vectors are
 pixels of a row, and the weights are what is broadcast. A band of input is gathered as
 planes [row][c][padded width]: for each kw the sum over (kh, c) runs at one step. The
-tile comes out as planes too and is turned as it is stored. Called by conv.pyx.
+tile comes out as planes too, starts from the bias, and is turned as it is stored. Called
+by conv.pyx.
 """
 
 from libc.string cimport memcpy, memset
 
 from fastnn._kernels.conv_shape cimport ConvShape, is_depthwise
-from fastnn._kernels.runtime cimport aligned, ceil_div, gemm_tile_args, itemsize
+from fastnn._kernels.runtime cimport (
+    NORM_LINES, aligned, ceil_div, epilogue, epilogue_from, gemm_tile_args, itemsize, no_epilogue,
+)
 
 cdef enum:
     LEAST_TERMS = 24             # of a sum: below, turning the result costs too much
@@ -85,7 +88,16 @@ cdef void fill_bias(const Correlation* c, long g, long columns, char* tile) noex
     cdef long item = itemsize(s.dtype), o, j
     for o in range(s.O):
         for j in range(columns):
-            memcpy(tile + (o * columns + j) * item, c.bias + (g * s.O + o) * item, item)
+            memcpy(tile + (o * columns + j) * item,
+                   <const char*>c.after.bias + (g * s.O + o) * item, item)
+
+
+cdef void normalise(const Correlation* c, long g, long columns, long n, char* tile) noexcept nogil:
+    cdef epilogue e = epilogue_from(&c.after, g * c.s.O, itemsize(c.s.dtype))
+    cdef long row = e.norm_row * itemsize(c.s.dtype)
+    cdef const char* mean = <const char*>e.norm
+    c.K.norm_apply[NORM_LINES](tile, mean, mean + row, mean + 2 * row, e.relu, tile, c.s.O,
+                               columns, n)
 
 
 cdef void planar_item(void* context, long item_index, int thread) noexcept nogil:
@@ -104,12 +116,13 @@ cdef void planar_item(void* context, long item_index, int thread) noexcept nogil
     cdef gemm_tile_args t
     for r in range((end - oh0 - 1) * s.sh + s.KH):
         gather_planes(c, x, oh0 * s.sh - s.top + r, band + r * c.row * item)
-    t.batches, t.k, t.relu, t.bias, t.accumulate = s.KW, s.KH * s.C, c.relu, NULL, c.bias != NULL
+    t.batches, t.k, t.accumulate, t.after = s.KW, s.KH * s.C, c.after.bias != NULL, no_epilogue()
+    t.after.relu = c.after.relu and c.after.norm == NULL
     t.a, t.a_k, t.a_batch = c.w + g * s.O * s.KW * t.k * item, 1, t.k
     t.a_row = s.KW * t.k
     t.b_k, t.b_batch = width, s.dw
     t.c, t.c_row = tile, columns
-    if c.bias != NULL:
+    if t.accumulate:
         fill_bias(c, g, columns, start)
     for oh in range(oh0, end):
         y = c.y + (n * c.y_n + oh * c.y_h + g * s.O) * item
@@ -117,8 +130,10 @@ cdef void planar_item(void* context, long item_index, int thread) noexcept nogil
         while ow < s.OW:
             t.b = band + ((oh - oh0) * s.sh * c.row + ow) * item
             t.n = min(columns, s.OW - ow)
-            if c.bias != NULL:
+            if t.accumulate:
                 memcpy(tile, start, s.O * columns * item)
             c.K.gemm_tile[(t.n + c.K.vl - 1) // c.K.vl][s.O](&t)
+            if c.after.norm != NULL:
+                normalise(c, g, columns, t.n, tile)
             c.K.copy_2d(tile, 1, columns, y + ow * c.y_w * item, c.y_w, 1, t.n, s.O)
             ow += t.n

@@ -1,7 +1,7 @@
 # 2-D convolution: the shape of a problem, and the plan of one pass over it.
 
 from fastnn._kernels.panels cimport Panels
-from fastnn._kernels.runtime cimport fastnn_kernels
+from fastnn._kernels.runtime cimport epilogue, fastnn_kernels
 
 # y[n, o, i, j] = bias[o] + sum over c, kh, kw of
 #   x[n, c, i * sh - top + kh * dh, j * sw - left + kw * dw] * w[o, c, kh, kw]
@@ -29,8 +29,7 @@ cdef struct Correlation:
     const char* x
     long x_n, x_c, x_h, x_w       # strides; elements, as all that follow
     const char* w                 # packed [G][panel][KH][KW * C][its columns]
-    const char* bias
-    bint relu                     # y = ReLU of all that
+    epilogue after                # for all G * O channels
     char* y                       # channels unit stride
     long y_n, y_h, y_w
     bint planar                   # few output channels: conv_planar.pyx

@@ -27,7 +27,8 @@ from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, parallel_for, team_size,
+    aligned, ceil_div, gemm_tile_args, item_task, itemsize, kernels, no_epilogue, parallel_for,
+    team_size,
 )
 
 cdef enum:
@@ -214,7 +215,7 @@ cdef void weight_item(void* context, long item_index, int thread) noexcept nogil
         sums_dy = c.want_db and part == 0
     else:
         share(panels, c.panels.count, part, c.parts)
-    t.relu, t.bias = False, NULL
+    t.after = no_epilogue()
     t.a_row, t.a_k, t.c_row = 1, c.out_pixel, s.O
     if sums_dy:
         o, o_end = panel_start(&c.panels, panels[0]), panel_end(&c.panels, panels[1] - 1)

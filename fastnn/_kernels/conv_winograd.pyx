@@ -20,7 +20,8 @@ from fastnn._kernels.panels cimport (
     cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, itemsize, parallel_for, team_size, winograd_args,
+    aligned, ceil_div, epilogue_from, gemm_tile_args, itemsize, no_epilogue, parallel_for,
+    team_size, winograd_args,
 )
 
 cdef enum:
@@ -208,7 +209,7 @@ cdef void multiply(const Correlation* c, long g, long tiles, long first, long la
     cdef int width
     cdef gemm_tile_args a
     a.batches, a.k, a.a_row, a.a_k, a.a_batch, a.b_batch = 1, s.C, t.x_tile, 1, 0, 0
-    a.c_row, a.accumulate, a.relu, a.bias = t.y_tile, False, False, NULL
+    a.c_row, a.accumulate, a.after = t.y_tile, False, no_epilogue()
     for value in range(t.values):
         for panel in range(first, last):
             o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
@@ -234,7 +235,7 @@ cdef void gather_run(const Correlation* c, const Run* r, long o, long n,
     a.rows, a.cols = s.OH - r.h * side, s.OW - r.w * side
     a.pixels = c.y + (r.n * c.y_n + r.h * side * c.y_h + r.w * side * c.y_w + o) * item
     a.row, a.col, a.step = c.y_h, c.y_w, side * c.y_w
-    a.relu, a.bias = c.relu, c.bias + o * item if c.bias != NULL else NULL
+    a.after = epilogue_from(&c.after, o, item)
     c.K.winograd_output[c.tiling.size](&a)
 
 

@@ -18,7 +18,7 @@ from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, gemm_tile_args, itemsize, winograd_args,
+    aligned, ceil_div, gemm_tile_args, itemsize, no_epilogue, winograd_args,
 )
 
 cdef enum:
@@ -107,7 +107,7 @@ cdef void multiply(const Correlation* c, long tiles, bint accumulate, long first
     cdef gemm_tile_args a
     a.batches, a.k, a.a_row, a.a_k, a.a_batch, a.b_batch = 1, tiles, 1, t.x_tile, 0, 0
     a.b_k = a.c_row = t.y_tile
-    a.accumulate, a.relu, a.bias = accumulate, False, NULL
+    a.accumulate, a.after = accumulate, no_epilogue()
     for value in range(t.values):
         for panel in range(first, last):
             o, width = panel_start(&c.panels, panel) - o0, panel_width(&c.panels, panel)
@@ -165,7 +165,7 @@ cdef void winograd_weight_item(void* context, long item_index, int thread) noexc
             tile += r.w_end - r.w
         multiply(c, high - low, low > start, first, last, channels, planes, sums)
         low = high
-    a.tiles, a.n, a.relu, a.bias = channels, n, False, NULL
+    a.tiles, a.n, a.after = channels, n, no_epilogue()
     a.planes, a.plane, a.tile = sums, t.w_plane, t.y_tile
     a.pixels, a.row, a.col, a.step = dw + k * s.O * item, 3 * s.C * s.O, s.C * s.O, s.O
     a.rows, a.cols = 3, 3 * channels

@@ -6,6 +6,8 @@
 #     nbytes = gemm_scratch_bytes(&g, threads)       # may be 0
 #     gemm(&g, scratch, threads)
 
+from fastnn._kernels.runtime cimport epilogue
+
 cdef struct Gemm:
     int dtype                 # FLOAT32 or FLOAT64
     long M, N, K
@@ -17,8 +19,7 @@ cdef struct Gemm:
     void* c                   # columns are contiguous
     long c_row
     bint accumulate           # C += A B; else C = A B and the old C is not read
-    bint relu                 # applied last
-    const void* bias          # [N], added to every row, or NULL
+    epilogue after            # for the N columns of C
     long batches
     long a_batch, b_batch, c_batch
     const long* a_offsets     # [batches] used in place of batch * a_batch, or NULL

@@ -14,7 +14,8 @@ from fastnn._kernels.panels cimport (
     Panels, cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, fastnn_kernels, gemm_tile_args, itemsize, kernels, parallel_for, team_size,
+    aligned, ceil_div, epilogue_from, fastnn_kernels, gemm_tile_args, itemsize, kernels,
+    no_epilogue, parallel_for, team_size,
 )
 
 cdef enum:
@@ -71,9 +72,10 @@ cdef struct Run:
 cdef Gemm gemm_job(int dtype, long M, long N, long K) noexcept nogil:
     cdef Gemm g
     g.dtype, g.M, g.N, g.K = dtype, M, N, K
-    g.a = g.b = g.c = g.bias = g.image = NULL
+    g.a = g.b = g.c = g.image = NULL
     g.a_row = g.a_k = g.b_k = g.b_col = g.c_row = 0
-    g.accumulate = g.relu = False
+    g.accumulate = False
+    g.after = no_epilogue()
     g.batches = 1
     g.a_batch = g.b_batch = g.c_batch = 0
     g.a_offsets = g.b_offsets = NULL
@@ -267,17 +269,15 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
     cdef const char* b = b_of(g, batch, size)
     cdef char* c = <char*>g.c + batch * g.c_batch * size
     cdef char* copied = run.packed_a + thread * run.a_bytes
-    cdef bint final
     cdef gemm_tile_args t
     t.batches, t.a_batch, t.b_batch, t.c_row = 1, 0, 0, g.c_row
     if run.packed_b != NULL:
         b = run.packed_b + batch * run.packed_batch * size
     for block in range(p.k_blocks):
         k0, k1 = block * g.K // p.k_blocks, (block + 1) * g.K // p.k_blocks
-        final = block == p.k_blocks - 1
         t.k = k1 - k0
         t.accumulate = g.accumulate or block > 0
-        t.relu = g.relu and final
+        t.after = no_epilogue()
         if p.pack_a:
             copy_a(run, a, first, last, k0, k1, copied)
         q0 = q_begin
@@ -297,9 +297,8 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
                         t.b, t.b_k = b + (k0 * g.b_k + start) * size, g.b_k
                     t.n = panel_end(&p.panels, q) - start
                     t.c = c + (low * g.c_row + start) * size
-                    t.bias = NULL
-                    if final and g.bias != NULL:
-                        t.bias = <const char*>g.bias + start * size
+                    if block == p.k_blocks - 1:
+                        t.after = epilogue_from(&g.after, start, size)
                     run.table.gemm_tile[width][high - low](&t)
             q0 += p.block_panels
 
@@ -359,7 +358,7 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
         while j < job.N:
             part.N = min(columns, job.N - j)
             part.c = <char*>job.c + (batch * job.c_batch + j) * size
-            part.bias = <const char*>job.bias + j * size if job.bias != NULL else NULL
+            part.after = epilogue_from(&job.after, j, size)
             make_plan(&part, run.table, &run.plan)
             run.plan.pack_a = run.plan.pack_a and pack_a
             run.packed_batch = 0 if b_is_shared(job) else padded_columns(run.table, part.N) * job.K
@@ -439,8 +438,8 @@ cdef Gemm part_of(const Gemm* g, long splits) noexcept nogil:
     part.batches = splits
     part.a_batch, part.b_batch, part.c_batch = part.K * g.a_k, part.K * g.b_k, g.M * g.N
     part.c_row = g.N
-    part.accumulate = part.relu = False
-    part.bias = NULL
+    part.accumulate = False
+    part.after = no_epilogue()
     return part
 
 

@@ -5,7 +5,8 @@ columns are cut into chunks that the threads share out, chosen from the shape al
 """
 
 from fastnn._kernels.runtime cimport (
-    FLOAT64, ceil_div, fastnn_kernels, gemm_thin_args, itemsize, kernels, parallel_for,
+    FLOAT64, ceil_div, epilogue_from, fastnn_kernels, gemm_thin_args, itemsize, kernels,
+    parallel_for,
 )
 
 cdef enum:
@@ -63,17 +64,17 @@ cdef bint reads_columns(const Gemm* g, const fastnn_kernels* table) noexcept nog
 
 
 cdef void describe(const Gemm* g, gemm_thin_args* t) noexcept nogil:
-    t.k, t.accumulate, t.relu, t.bias, t.c = g.K, g.accumulate, g.relu, g.bias, g.c
+    t.k, t.accumulate, t.after, t.c = g.K, g.accumulate, g.after, g.c
     if turned_round(g):
         t.m, t.n = 1, g.M
         t.a, t.a_row, t.a_k = g.b, 0, g.b_k
         t.b, t.b_k, t.b_col = g.a, g.a_k, g.a_row
-        t.c_row, t.c_col, t.bias_col = 0, g.c_row, 0
+        t.c_row, t.c_col, t.after_col = 0, g.c_row, 0
     else:
         t.m, t.n = g.M, g.N
         t.a, t.a_row, t.a_k = g.a, g.a_row, g.a_k
         t.b, t.b_k, t.b_col = g.b, g.b_k, g.b_col
-        t.c_row, t.c_col, t.bias_col = g.c_row, 1, 1
+        t.c_row, t.c_col, t.after_col = g.c_row, 1, 1
 
 
 cdef void thin_item(void* context, long item, int thread) noexcept nogil:
@@ -90,8 +91,7 @@ cdef void thin_item(void* context, long item, int thread) noexcept nogil:
     t.a = <const char*>t.a + a * size
     t.b = <const char*>t.b + (b + start * t.b_col) * size
     t.c = <char*>t.c + (batch * g.c_batch + start * t.c_col) * size
-    if t.bias != NULL:
-        t.bias = <const char*>t.bias + start * t.bias_col * size
+    t.after = epilogue_from(&g.after, start * t.after_col, size)
     if run.kind == DOT:
         run.table.gemm_dot(&t)
     else:
@@ -132,7 +132,7 @@ cdef void sum_parts(const Gemm* g, const char* parts, long count) noexcept nogil
     t.a = <const void*>&one_f64 if g.dtype == FLOAT64 else <const void*>&one_f32
     t.a_row = t.a_k = 0
     t.b_k, t.b_col, t.c_row, t.c_col = g.M * g.N, 1, 0, 1
-    t.accumulate, t.relu, t.bias, t.bias_col = g.accumulate, g.relu, g.bias, not one_row
+    t.accumulate, t.after, t.after_col = g.accumulate, g.after, not one_row
     for i in range(1 if one_row else g.M):
         t.b = parts + i * g.N * size
         t.c = <char*>g.c + i * g.c_row * size

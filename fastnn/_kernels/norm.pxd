@@ -11,9 +11,10 @@ cdef struct Channels:
     long N, S, C     # samples, positions, channels
     long groups
 
-# rows of the constants of a channel: y = (x - MEAN) * SCALE + SHIFT; SLIP is what MEAN lacks
+# rows of the constants of a channel: y = (x - MEAN) * SCALE + SHIFT, three rows in turn as an
+# epilogue has them; SLIP is what MEAN lacks
 cdef enum:
-    MEAN, SLIP, RSTD, SCALE, SHIFT, CONSTANTS
+    SLIP, RSTD, MEAN, SCALE, SHIFT, CONSTANTS
 
 cdef long set_samples(const Channels* s) noexcept nogil      # with constants of their own
 cdef long set_size(const Channels* s) noexcept nogil         # numbers in a set
@@ -21,14 +22,15 @@ cdef size_t channel_parts_bytes(const Channels* s) noexcept nogil     # partial 
 cdef int channel_threads(const Channels* s) noexcept nogil
 
 # y and the constants (set_samples, CONSTANTS, C) from the mean and the biased variance of each
-# set, which are worked out in training and given otherwise; w and b (C) may be NULL
+# set, which are worked out in training and given otherwise; w and b (C) may be NULL, and y where
+# the constants are all that is wanted
 cdef size_t channel_forward_bytes(const Channels* s) noexcept nogil
 cdef void channel_forward(const Channels* s, const char* x, bint training, double* mean,
                           double* var, double eps, const char* w, const char* b, bint relu,
                           char* constants, char* y, char* scratch, int threads) noexcept nogil
-# the gradients of w and b, unless they are NULL, and with dx that of x; `sums` holds 2 * N * C doubles and
-# `slopes` 2 * set_samples * C numbers. training: the statistics are those of x itself; relu:
-# so ended the forward pass
+# the gradients of w and b, unless they are NULL, and with dx that of x; `sums` holds 2 * N * C
+# doubles and `slopes` 2 * set_samples * C numbers. training: the statistics are those of x itself;
+# relu: so ended the forward pass
 cdef void channel_backward(const Channels* s, const char* dy, const char* x, const char* constants,
                            bint training, bint relu, char* parts, double* sums, char* slopes,
                            char* dw, char* db, char* dx, int threads) noexcept nogil

@@ -323,7 +323,8 @@ cdef void channel_forward(const Channels* s, const char* x, bint training, doubl
         stage_of_channels(&stages, merge_item, &stats)
         stage_of_sets(&stages, combine_item, &stats)
     stage_of_sets(&stages, constants_item, &c)
-    stage_of_items(&stages, forward_item, &c)
+    if y != NULL:
+        stage_of_items(&stages, forward_item, &c)
     run_stages(&stages, s, threads)
 
 

@@ -139,7 +139,7 @@ cdef void multiply(const Product* p, long row0, long row1, long tile0, long tile
         for q in range(tile0, tile1):
             tile.b = at(p.b, (q * p.batches * p.k + part * length) * s.tile, s)
             if p.bias != NULL and b == blocks - 1:
-                tile.bias = at(p.bias, q * s.tile, s)
+                tile.after.bias = at(p.bias, q * s.tile, s)
             multiply_column(p, &tile, row0, row1, part * (p.a_batch if p.batches > 1 else 1), q)
 
 

@@ -3,6 +3,12 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
+    ctypedef struct epilogue:
+        const void* bias
+        const void* norm
+        long norm_row
+        int relu
+
     ctypedef struct gemm_tile_args:
         long batches, k
         const void* a
@@ -13,8 +19,7 @@ cdef extern from "kernels.h" nogil:
         long c_row
         long n
         int accumulate
-        int relu
-        const void* bias
+        epilogue after
 
     ctypedef struct gemm_thin_args:
         long m, n, k
@@ -24,9 +29,9 @@ cdef extern from "kernels.h" nogil:
         long b_k, b_col
         void* c
         long c_row, c_col
-        int accumulate, relu
-        const void* bias
-        long bias_col
+        int accumulate
+        epilogue after
+        long after_col
 
     ctypedef void (*gemm_tile_fn)(const gemm_tile_args* tile) noexcept nogil
     ctypedef void (*pointwise_fn)(const void* a, long sa, const void* b, long sb,
@@ -149,8 +154,7 @@ cdef extern from "kernels.h" nogil:
         long x_row, x_tap, x_col
         void* w
         long w_tap
-        const void* bias
-        int relu
+        epilogue after
         void* y
         long y_col
 
@@ -161,8 +165,7 @@ cdef extern from "kernels.h" nogil:
         void* planes
         long plane, tile
         long rows, cols
-        const void* bias
-        int relu
+        epilogue after
     ctypedef void (*winograd_fn)(const winograd_args* t) noexcept nogil
 
     ctypedef struct fastnn_kernels:
@@ -292,6 +295,21 @@ cdef inline void prefetch(const char* p, long nbytes) noexcept nogil:
     while i < nbytes:
         __builtin_prefetch(p + i)
         i += 64
+
+cdef inline epilogue no_epilogue() noexcept nogil:
+    cdef epilogue e
+    e.bias = e.norm = NULL
+    e.norm_row = e.relu = 0
+    return e
+
+cdef inline epilogue epilogue_from(const epilogue* all, long column, long size) noexcept nogil:
+    """For the columns from this one on, of numbers of `size` bytes."""
+    cdef epilogue e = all[0]
+    if e.bias != NULL:
+        e.bias = <const char*>e.bias + column * size
+    if e.norm != NULL:
+        e.norm = <const char*>e.norm + column * size
+    return e
 
 # how many threads are worth starting for work that takes `ns` nanoseconds on one
 cdef int team_size(double ns) noexcept nogil

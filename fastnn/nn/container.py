@@ -7,19 +7,48 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import index as as_index
 from typing import Any
 
+from fastnn._core.autograd import is_grad_enabled
 from fastnn.nn.activation import ReLU
 from fastnn.nn.conv import Conv1d, Conv2d, Conv3d
 from fastnn.nn.linear import Linear
 from fastnn.nn.module import Module
 from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 
-# modules that have a forward_relu(): forward() and ReLU in one operation, with the same bits
-TAKE_IN_RELU = {Linear, Conv1d, Conv2d, Conv3d, BatchNorm1d, BatchNorm2d, BatchNorm3d}
+# What may follow a module in a chain. A chain is computed in one operation, with the same bits,
+# by its first module: forward_fused(input, norm, relu), norm a BatchNorm or None.
+FOLLOWERS = {
+    Linear: {BatchNorm1d, ReLU},
+    Conv1d: {BatchNorm1d, ReLU},
+    Conv2d: {BatchNorm2d, ReLU},
+    Conv3d: {BatchNorm3d, ReLU},
+    BatchNorm1d: {ReLU},
+    BatchNorm2d: {ReLU},
+    BatchNorm3d: {ReLU},
+}
 
 
 def is_plain(module: Module) -> bool:
     """Is a call of the module nothing but its class's forward()?"""
     return not module._hooked and "forward" not in module.__dict__
+
+
+def follows(module: Module, last: Module) -> bool:
+    """Does the module go into the chain that ends with `last`?"""
+    if type(module) not in FOLLOWERS.get(type(last), ()):
+        return False
+    if type(module) is not ReLU and (
+        module.training or module.running_mean is None or is_grad_enabled()
+    ):
+        return False  # of these numbers a chain knows nothing yet, or gradients nothing after
+    return is_plain(module) and is_plain(last)
+
+
+def run_chain(chain: list[Module], input: Any) -> Any:
+    first, last = chain[0], chain[-1]
+    if first is last:
+        return first(input)
+    relu = type(last) is ReLU
+    return first.forward_fused(input, None if len(chain) == 1 + relu else chain[1], relu)
 
 
 class Numbered(Module):
@@ -94,7 +123,8 @@ class Numbered(Module):
 class Sequential(Numbered):
     """Modules run one after the other: Sequential(first, second, ...), or an OrderedDict.
 
-    A ReLU is computed together with the module before it where that can take it in.
+    A ReLU is computed together with the module before it where that can take it in; so is, in
+    evaluation without gradients, a batch norm after a convolution or a linear layer.
 
     >>> import fastnn
     >>> net = fastnn.nn.Sequential(fastnn.nn.Linear(4, 8), fastnn.nn.ReLU())
@@ -135,21 +165,16 @@ class Sequential(Numbered):
 
     def forward(self, input: Any) -> Any:
         own = self.__dict__
-        waiting = None  # a module that would take in a ReLU that follows
+        chain: list[Module] = []
         for name in self._module_names:
             module = own[name]
-            if waiting is not None:
-                if type(module) is ReLU and is_plain(module):
-                    input = waiting.forward_relu(input)
-                    waiting = None
+            if chain:
+                if follows(module, chain[-1]):
+                    chain.append(module)
                     continue
-                input = waiting(input)
-                waiting = None
-            if type(module) in TAKE_IN_RELU and is_plain(module):
-                waiting = module
-            else:
-                input = module(input)
-        return input if waiting is None else waiting(input)
+                input = run_chain(chain, input)
+            chain = [module]
+        return run_chain(chain, input) if chain else input
 
 
 class ModuleList(Numbered):

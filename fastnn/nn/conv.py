@@ -8,10 +8,11 @@ from fastnn._core.tensor import DType, Tensor
 from fastnn.nn import init
 from fastnn.nn.functional import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, pad
 from fastnn.nn.module import Module
+from fastnn.nn.normalization import BatchNorm
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.sizes import Size, sizes
-from fastnn.ops.conv import conv1d_relu, conv2d_relu
-from fastnn.ops.conv_volume import conv3d_relu
+from fastnn.ops.conv import conv1d_fused, conv2d_fused
+from fastnn.ops.conv_volume import conv3d_fused
 from fastnn.ops.creation import empty
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -94,7 +95,7 @@ class StraightConv(ConvLayer):
     """Convolution with any padding mode."""
 
     function = staticmethod(conv2d)
-    function_relu = staticmethod(conv2d_relu)
+    function_fused = staticmethod(conv2d_fused)
 
     def __init__(
         self,
@@ -143,15 +144,19 @@ class StraightConv(ConvLayer):
     def forward(self, input: Tensor) -> Tensor:
         return self.convolve(self.function, input)
 
-    def forward_relu(self, input: Tensor) -> Tensor:
-        return self.convolve(self.function_relu, input)
+    def forward_fused(self, input: Tensor, norm: BatchNorm | None, relu: bool) -> Tensor:
+        if norm is None:
+            return self.convolve(self.function_fused, input, None, relu)
+        if input.ndim != self.dims + 2:
+            return norm.forward_fused(self(input), None, relu)
+        return self.convolve(self.function_fused, input, norm.numbers(), relu)
 
-    def convolve(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
+    def convolve(self, function: Callable[..., Tensor], input: Tensor, *end: object) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = pad(input, self.sides(), self.padding_mode), 0
         return function(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, *end
         )
 
 
@@ -168,7 +173,7 @@ class Conv1d(StraightConv):
 
     dims = 1
     function = staticmethod(conv1d)
-    function_relu = staticmethod(conv1d_relu)
+    function_fused = staticmethod(conv1d_fused)
 
 
 class Conv2d(StraightConv):
@@ -195,7 +200,7 @@ class Conv3d(StraightConv):
 
     dims = 3
     function = staticmethod(conv3d)
-    function_relu = staticmethod(conv3d_relu)
+    function_fused = staticmethod(conv3d_fused)
 
 
 class TransposedConv(ConvLayer):

@@ -6,9 +6,10 @@ from fastnn._core.tensor import DType, Tensor
 from fastnn.nn import init
 from fastnn.nn.functional import linear
 from fastnn.nn.module import Module
+from fastnn.nn.normalization import BatchNorm
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import empty
-from fastnn.ops.matmul import linear_relu
+from fastnn.ops.matmul import linear_fused
 
 
 class Identity(Module):
@@ -53,8 +54,12 @@ class Linear(Module):
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
 
-    def forward_relu(self, input: Tensor) -> Tensor:
-        return linear_relu(input, self.weight, self.bias)
+    def forward_fused(self, input: Tensor, norm: BatchNorm | None, relu: bool) -> Tensor:
+        if norm is None:
+            return linear_fused(input, self.weight, self.bias, None, relu)
+        if input.ndim != 2:
+            return norm.forward_fused(self(input), None, relu)
+        return linear_fused(input, self.weight, self.bias, norm.numbers(), relu)
 
     def extra_repr(self) -> str:
         return (

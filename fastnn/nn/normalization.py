@@ -96,8 +96,12 @@ class BatchNorm(ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         return self.normalize(batch_norm, input)
 
-    def forward_relu(self, input: Tensor) -> Tensor:
-        return self.normalize(batch_norm_relu, input)
+    def forward_fused(self, input: Tensor, norm: None, relu: bool) -> Tensor:
+        return self.normalize(batch_norm_relu if relu else batch_norm, input)
+
+    def numbers(self) -> tuple[object, ...]:
+        """What the module before needs in order to end with this one, in evaluation."""
+        return self.running_mean, self.running_var, self.weight, self.bias, self.eps
 
     def normalize(self, operation: Callable[..., Tensor], input: Tensor) -> Tensor:
         self.check(input)

@@ -3,8 +3,9 @@
 from fastnn._core.autograd cimport Node, backward_fn
 from fastnn._core.tensor cimport Tensor
 from fastnn._kernels.conv_shape cimport ConvShape
+from fastnn._kernels.runtime cimport epilogue
 
-cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, Tensor bias, bint relu)
+cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, const epilogue* after)
 cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w)
 # dy: as summable() returns it; dw and db contiguous or None
 cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,

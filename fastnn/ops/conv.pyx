@@ -22,17 +22,19 @@ from fastnn._kernels.conv_winograd cimport allow_winograd, winograd_allowed
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
+from fastnn._kernels.runtime cimport epilogue
 from fastnn.ops.broadcast cimport before_relu
 from fastnn.ops.conv_shape cimport (
     Geometry, as_images, correlation_of, from_images, operand, parse_conv,
 )
+from fastnn.ops.norm cimport epilogue_of, fixed_constants
 
 from fastnn.ops.registry import op
 
 
 # --- the passes -------------------------------------------------------------------
 
-cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, bint relu, Tensor y,
+cdef int run_forward(Correlation* c, Tensor x, Tensor w, const epilogue* after, Tensor y,
                      size_t nbytes) except -1:
     """The packed weights are kept with w, or else stand before the scratch."""
     cdef long[PACK_KEY] key
@@ -49,21 +51,21 @@ cdef int run_forward(Correlation* c, Tensor x, Tensor w, const char* bias, bint 
     with nogil:
         if not filled:
             conv_pack(c, w.ptr, w.strides_, packed)
-        conv_forward(c, x.ptr, packed, bias, relu, y.ptr, scratch + c.packed_bytes)
+        conv_forward(c, x.ptr, packed, after, y.ptr, scratch + c.packed_bytes)
     if image is not None:
         packed_done(image)
     scratch_give(scratch, nbytes)
     return 0
 
 
-cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, Tensor bias, bint relu):
+cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, const epilogue* after):
     cdef Py_ssize_t[4] shape = [s.N, s.G * s.O, s.OH, s.OW]
     cdef Tensor y = new_channels_last(s.dtype, shape)
     cdef Correlation c
     cdef size_t nbytes
     if s.N > 0:
         nbytes = plan_forward(&c, s, x.strides_)
-        run_forward(&c, x, w, NULL if bias is None else bias.ptr, relu, y, nbytes)
+        run_forward(&c, x, w, after, y, nbytes)
     return y
 
 
@@ -141,10 +143,11 @@ cdef int give_weight_gradients(Node node, const ConvShape* s, Tensor x, Tensor d
 
 
 cdef Tensor conv(int dims, object input, object weight, object bias, object stride,
-                 object padding, object dilation, object groups, bint relu, str name,
-                 const char* label):
+                 object padding, object dilation, object groups, object norm, bint relu,
+                 str name, const char* label):
     cdef Tensor x = operand(input, name, "input"), w = operand(weight, name, "weight")
-    cdef Tensor b = None, y
+    cdef Tensor b = None, constants, y
+    cdef epilogue after
     cdef Geometry g
     cdef ConvShape s
     cdef Node node
@@ -152,7 +155,9 @@ cdef Tensor conv(int dims, object input, object weight, object bias, object stri
     s = correlation_of(&g, False)
     if bias is not None:
         b = contiguous(<Tensor>bias)
-    y = from_images(correlate(&s, as_images(x, dims), as_images(w, dims), b, relu), dims,
+    constants = fixed_constants(norm, x, g.O)
+    after = epilogue_of(b, constants, relu)
+    y = from_images(correlate(&s, as_images(x, dims), as_images(w, dims), &after), dims,
                     g.batched)
     node = record_conv(y, x, w, bias, conv_backward, label)
     if node is not None:
@@ -187,13 +192,14 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> conv1d(fastnn.ones(1, 1, 5), fastnn.ones(1, 1, 3)).tolist()
     [[[3.0, 3.0, 3.0]]]
     """
-    return conv(1, input, weight, bias, stride, padding, dilation, groups, False, "conv1d",
-                "conv1d")
+    return conv(1, input, weight, bias, stride, padding, dilation, groups, None, False,
+                "conv1d", "conv1d")
 
 
-def conv1d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """ReLU of conv1d(), in one pass."""
-    return conv(1, input, weight, bias, stride, padding, dilation, groups, True, "conv1d",
+def conv1d_fused(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, norm=None,
+                 relu=True):
+    """conv1d(), batch norm with the numbers `norm` (see fixed_constants) and ReLU in one pass."""
+    return conv(1, input, weight, bias, stride, padding, dilation, groups, norm, relu, "conv1d",
                 "conv1d_relu")
 
 
@@ -208,13 +214,14 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> conv2d(fastnn.ones(1, 1, 4, 4), fastnn.ones(2, 1, 3, 3), padding=1).shape
     (1, 2, 4, 4)
     """
-    return conv(2, input, weight, bias, stride, padding, dilation, groups, False, "conv2d",
-                "conv2d")
+    return conv(2, input, weight, bias, stride, padding, dilation, groups, None, False,
+                "conv2d", "conv2d")
 
 
-def conv2d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """ReLU of conv2d(), in one pass."""
-    return conv(2, input, weight, bias, stride, padding, dilation, groups, True, "conv2d",
+def conv2d_fused(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, norm=None,
+                 relu=True):
+    """conv2d(), batch norm with the numbers `norm` (see fixed_constants) and ReLU in one pass."""
+    return conv(2, input, weight, bias, stride, padding, dilation, groups, norm, relu, "conv2d",
                 "conv2d_relu")
 
 
@@ -228,7 +235,7 @@ def set_winograd_allowed(bint allow):
 
 OPS = [
     op("conv1d", conv1d, cases="conv1d"),
-    op("conv1d_relu", conv1d_relu, cases="conv1d", public=False),
+    op("conv1d_fused", conv1d_fused, cases="conv1d", public=False),
     op("conv2d", conv2d, cases="conv2d"),
-    op("conv2d_relu", conv2d_relu, cases="conv2d", public=False),
+    op("conv2d_fused", conv2d_fused, cases="conv2d", public=False),
 ]

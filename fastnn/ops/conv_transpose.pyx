@@ -11,6 +11,7 @@ from fastnn._core.layout cimport new_view
 from fastnn._core.tensor cimport Tensor, new_tensor
 from fastnn._kernels.conv_shape cimport ConvShape
 from fastnn._kernels.reduce cimport REDUCE_SUM
+from fastnn._kernels.runtime cimport epilogue, no_epilogue
 from fastnn.ops.broadcast cimport add_into
 from fastnn.ops.conv cimport (
     correlate, correlate_backward_data, correlate_backward_weight, record_conv, summable,
@@ -55,11 +56,12 @@ cdef Tensor conv_transpose(int dims, object input, object weight, object bias, o
 cdef int conv_transpose_backward(Node node, Tensor dy) except -1:
     cdef Tensor x = saved0(node), w = saved1(node), dw
     cdef int dims = <int>node.i[0]
+    cdef epilogue after = no_epilogue()
     cdef ConvShape s
     memcpy(&s, <const char*>node.extra, sizeof(s))
     dy = as_images(dy, dims)
     if node.input0 is not None:
-        give(node.input0, from_images(correlate(&s, dy, as_images(w, dims), None, False), dims,
+        give(node.input0, from_images(correlate(&s, dy, as_images(w, dims), &after), dims,
                                       x.ndim_ == dims + 2))
     if node.input1 is not None:
         dw = new_tensor(w.dtype_, w.ndim_, w.shape_)

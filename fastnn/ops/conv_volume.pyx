@@ -12,11 +12,13 @@ from fastnn._core.layout cimport contiguous, new_channels_last, new_view
 from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize
 from fastnn._kernels.conv_shape cimport ConvShape
 from fastnn._kernels.pad cimport CONSTANT
+from fastnn._kernels.runtime cimport epilogue
 from fastnn.ops.broadcast cimport add_into, before_relu
 from fastnn.ops.conv cimport (
     correlate, correlate_backward_data, give_weight_gradients, record_conv, summable,
 )
 from fastnn.ops.conv_shape cimport Geometry, correlation_of, operand, parse_conv
+from fastnn.ops.norm cimport epilogue_of, fixed_constants
 from fastnn.ops.pad cimport Padding, folded, padded
 
 from fastnn.ops.registry import op
@@ -140,9 +142,10 @@ cdef Tensor scattered(Tensor dy, const Geometry* g):
 # --- forward and backward -----------------------------------------------------------
 
 cdef Tensor conv(object input, object weight, object bias, object stride, object padding,
-                 object dilation, object groups, bint relu):
+                 object dilation, object groups, object norm, bint relu):
     cdef Tensor x = operand(input, "conv3d", "input"), w = operand(weight, "conv3d", "weight")
-    cdef Tensor b = None, y
+    cdef Tensor b = None, constants, y
+    cdef epilogue after
     cdef Geometry g
     cdef ConvShape s
     cdef Node node
@@ -150,7 +153,9 @@ cdef Tensor conv(object input, object weight, object bias, object stride, object
     s = problem_of(&g)
     if bias is not None:
         b = contiguous(<Tensor>bias)
-    y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), b, relu)
+    constants = fixed_constants(norm, x, g.O)
+    after = epilogue_of(b, constants, relu)
+    y = correlate(&s, gathered(with_batch(x), &g), filters_of(w), &after)
     y = volumes_of(y, g.N, g.out[0], g.batched)
     node = record_conv(y, x, w, bias, conv3d_backward, "conv3d_relu" if relu else "conv3d")
     if node is not None:
@@ -171,12 +176,13 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> conv3d(fastnn.ones(1, 1, 4, 4, 4), fastnn.ones(2, 1, 3, 3, 3), padding=1).shape
     (1, 2, 4, 4, 4)
     """
-    return conv(input, weight, bias, stride, padding, dilation, groups, False)
+    return conv(input, weight, bias, stride, padding, dilation, groups, None, False)
 
 
-def conv3d_relu(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """ReLU of conv3d(), in one pass."""
-    return conv(input, weight, bias, stride, padding, dilation, groups, True)
+def conv3d_fused(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, norm=None,
+                 relu=True):
+    """conv3d(), batch norm with the numbers `norm` (see fixed_constants) and ReLU in one pass."""
+    return conv(input, weight, bias, stride, padding, dilation, groups, norm, relu)
 
 
 cdef int conv3d_backward(Node node, Tensor dy) except -1:
@@ -201,5 +207,5 @@ cdef Tensor first_of(Tensor x):
 
 OPS = [
     op("conv3d", conv3d, cases="conv3d"),
-    op("conv3d_relu", conv3d_relu, cases="conv3d", public=False),
+    op("conv3d_fused", conv3d_fused, cases="conv3d", public=False),
 ]

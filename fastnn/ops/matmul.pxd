@@ -6,8 +6,5 @@ from fastnn._kernels.gemm cimport Gemm
 # runs one problem with its scratch, the GIL released where it is worth it
 cdef int run_gemm(const Gemm* g) except -1
 
-# y[.., N] = x[.., K] w[N, K]^T + bias[N], outside the graph; bias may be None
-cdef Tensor linear_forward(Tensor x, Tensor w, Tensor bias, bint relu)
-
 # y[N] = the sum of x[.., N] over all but the last dimension, outside the graph
 cdef Tensor sum_columns(Tensor x)

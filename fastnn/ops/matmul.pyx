@@ -23,7 +23,9 @@ from fastnn._kernels.gemm cimport (
     gemm_threads,
 )
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
+from fastnn._kernels.runtime cimport epilogue
 from fastnn.ops.broadcast cimport before_relu
+from fastnn.ops.norm cimport epilogue_of, fixed_constants
 from fastnn.ops.reduce cimport sum_to_shape
 
 from fastnn.ops.registry import op
@@ -219,16 +221,15 @@ cdef int run_with_weight(Gemm* g, Tensor w) except -1:
     return 0
 
 
-cdef int multiply_into(Tensor y, Stack a, Stack b, Tensor bias, bint relu, Tensor w) except -1:
+cdef int multiply_into(Tensor y, Stack a, Stack b, const epilogue* after, Tensor w) except -1:
     """y = the product of two stacks of one shape; y is contiguous. w: a weight that b lies in,
     or None."""
     cdef Gemm g = gemm_job(y.dtype_, a.rows, b.cols, a.cols)
     g.a, g.a_row, g.a_k = a.data, a.row_step, a.col_step
     g.b, g.b_k, g.b_col = b.data, b.row_step, b.col_step
     g.c, g.c_row = y.ptr, b.cols
-    g.relu = relu
-    if bias is not None:
-        g.bias = bias.ptr
+    if after != NULL:
+        g.after = after[0]
     if a.ndim:
         return run_stacks(&g, &a, &b)
     return run_gemm(&g) if w is None else run_with_weight(&g, w)
@@ -251,7 +252,7 @@ cdef Tensor product(int dtype, Stack a, Stack b, int vector, Tensor w):
         shape[ndim] = b.cols
         ndim += 1
     y = new_tensor(dtype, ndim, shape)
-    multiply_into(y, a, b, None, False, w)
+    multiply_into(y, a, b, NULL, w)
     return y
 
 
@@ -400,7 +401,7 @@ def dot(input, tensor):
 
 # --- linear -------------------------------------------------------------------
 
-cdef Tensor linear_forward(Tensor x, Tensor w, Tensor bias, bint relu):
+cdef Tensor linear_forward(Tensor x, Tensor w, const epilogue* after):
     cdef int vector = 1 if x.ndim_ == 1 else 0, d
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef Stack a
@@ -409,10 +410,8 @@ cdef Tensor linear_forward(Tensor x, Tensor w, Tensor bias, bint relu):
         shape[d] = x.shape_[d]
     shape[x.ndim_ - 1] = w.shape_[0]
     x = all_rows(x, vector, &a)
-    if bias is not None:
-        bias = contiguous(bias)
     y = new_tensor(x.dtype_, x.ndim_, shape)
-    multiply_into(y, a, transposed(stack(w, 0)), bias, relu, w)
+    multiply_into(y, a, transposed(stack(w, 0)), after, w)
     return y
 
 
@@ -455,12 +454,18 @@ cdef int check_linear(Tensor x, Tensor w, Tensor bias) except -1:
     return 0
 
 
-cdef Tensor affine(object input, object weight, object bias, bint relu):
+cdef Tensor affine(object input, object weight, object bias, object norm, bint relu):
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(weight, "weight"), y
     cdef Tensor b = None if bias is None else as_tensor(bias, "bias")
+    cdef Tensor numbers = None, constants
+    cdef epilogue after
     cdef Node node
     check_linear(x, w, b)
-    y = linear_forward(x, w, b, relu)
+    if b is not None:
+        numbers = contiguous(b)
+    constants = fixed_constants(norm, x, w.shape_[0])
+    after = epilogue_of(numbers, constants, relu)
+    y = linear_forward(x, w, &after)
     if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(b)):
         node = new_node(linear_backward, "linear_relu" if relu else "linear")
         node.input0, node.input1 = edge(x), edge(w)
@@ -482,12 +487,12 @@ def linear(input, weight, bias=None):
     >>> fastnn.nn.functional.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
     tensor([[3., 3., 3.]])
     """
-    return affine(input, weight, bias, False)
+    return affine(input, weight, bias, None, False)
 
 
-def linear_relu(input, weight, bias=None):
-    """ReLU of linear(), in one pass."""
-    return affine(input, weight, bias, True)
+def linear_fused(input, weight, bias=None, norm=None, relu=True):
+    """linear(), batch norm with the numbers `norm` (see fixed_constants) and ReLU in one pass."""
+    return affine(input, weight, bias, norm, relu)
 
 
 cdef int linear_backward(Node node, Tensor dy) except -1:
@@ -503,7 +508,7 @@ cdef int linear_backward(Node node, Tensor dy) except -1:
             shape[d] = dy.shape_[d]
         shape[dy.ndim_ - 1] = w.shape_[1]
         dx = new_tensor(dy.dtype_, dy.ndim_, shape)
-        multiply_into(dx, s, stack(w, 0), None, False, None)
+        multiply_into(dx, s, stack(w, 0), NULL, None)
         give(node.input0, dx)
     if node.input1 is not None:
         _x = all_rows(saved0(node), vector, &a)
@@ -520,5 +525,5 @@ OPS = [
     op("mv", mv, method=True, cases="mv"),
     op("dot", dot, method=True, cases="dot"),
     op("linear", linear, cases="linear", public=False),
-    op("linear_relu", linear_relu, cases="linear", public=False),
+    op("linear_fused", linear_fused, cases="linear", public=False),
 ]

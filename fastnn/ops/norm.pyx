@@ -7,7 +7,8 @@ keeps x and five constants a channel.
 """
 
 from fastnn._core.autograd cimport (
-    Node, attach, begin_inplace, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
+    Node, attach, begin_inplace, edge, give, grad_enabled, needs_graph, new_node, save0, save1,
+    saved0, saved1,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport contiguous, laid_out_as, lies_innermost
@@ -16,9 +17,10 @@ from fastnn._core.tensor cimport (
     FLOAT32, Tensor, as_tensor, is_contiguous, itemsize, new_like, new_tensor,
 )
 from fastnn._kernels.norm cimport (
-    CONSTANTS, Channels, channel_backward, channel_forward, channel_forward_bytes,
+    CONSTANTS, MEAN, Channels, channel_backward, channel_forward, channel_forward_bytes,
     channel_parts_bytes, channel_threads, set_samples, set_size,
 )
+from fastnn._kernels.runtime cimport no_epilogue
 from fastnn.ops.activation import square
 from fastnn.ops.creation import zeros
 from fastnn.ops.join import cat
@@ -42,22 +44,22 @@ cdef Tensor image(object input, str what):
     return x
 
 
-cdef Tensor channel_numbers(object given, Tensor x, str what):
+cdef Tensor channel_numbers(object given, long C, str what):
     """One number a channel, or None."""
     cdef Tensor v
     if given is None:
         return None
     v = as_tensor(given, what)
     check_float(v, what)
-    if v.ndim_ != 1 or v.shape_[0] != x.shape_[1]:
-        raise ValueError(f"{what} must have shape ({x.shape_[1]},), a number for each channel of "
-                         f"input {shape_text(x)}, got {shape_text(v)}")
+    if v.ndim_ != 1 or v.shape_[0] != C:
+        raise ValueError(f"{what} must have shape ({C},), a number for each channel of the input, "
+                         f"got {shape_text(v)}")
     return v
 
 
-cdef Tensor parameter(object given, Tensor x, str what):
+cdef Tensor parameter(object given, Tensor x, long C, str what):
     """Weight or bias, contiguous and of x's dtype, or None."""
-    cdef Tensor v = channel_numbers(given, x, what)
+    cdef Tensor v = channel_numbers(given, C, what)
     if v is None:
         return None
     check_same_dtype(v, x, what)
@@ -110,13 +112,16 @@ cdef Channels channels_of(Tensor x, bint pooled, long groups) noexcept:
 cdef int forward(const Channels* s, Tensor x, Tensor running_mean, Tensor running_var, Tensor w,
                  Tensor b, bint training, double momentum, double eps, bint relu,
                  Tensor constants, Tensor y) except -1:
-    """Fills the constants of the channels and y; in training the running numbers follow."""
+    """Fills the constants of the channels and, unless it is None, y; in training the running
+    numbers follow."""
     cdef long C = s.C, samples = set_samples(s), size = set_size(s), k, n
     cdef size_t nbytes = 2 * s.N * C * sizeof(double) + channel_forward_bytes(s)
     cdef double* mean = <double*>scratch_take(nbytes)
     cdef double* var = mean + s.N * C
     cdef char* w_data = data(w)
     cdef char* b_data = data(b)
+    cdef char* x_data = data(x)
+    cdef char* y_data = data(y)
     cdef int threads = channel_threads(s)
     try:
         if not training:
@@ -124,8 +129,8 @@ cdef int forward(const Channels* s, Tensor x, Tensor running_mean, Tensor runnin
                 for k in range(C):
                     mean[n * C + k], var[n * C + k] = get(running_mean, k), get(running_var, k)
         with nogil:
-            channel_forward(s, x.ptr, training, mean, var, eps, w_data, b_data, relu,
-                            constants.ptr, y.ptr, <char*>(var + s.N * C), threads)
+            channel_forward(s, x_data, training, mean, var, eps, w_data, b_data, relu,
+                            constants.ptr, y_data, <char*>(var + s.N * C), threads)
         if training and size > 1:
             follow(running_mean, momentum, mean, samples, 1.0)
             follow(running_var, momentum, var, samples, size / (size - 1.0))
@@ -137,7 +142,8 @@ cdef int forward(const Channels* s, Tensor x, Tensor running_mean, Tensor runnin
 cdef Tensor normalized(Tensor x, object weight, object bias, Tensor running_mean,
                        Tensor running_var, bint pooled, long groups, bint training,
                        double momentum, double eps, bint relu, const char* label):
-    cdef Tensor w = parameter(weight, x, "weight"), b = parameter(bias, x, "bias")
+    cdef Tensor w = parameter(weight, x, x.shape_[1], "weight")
+    cdef Tensor b = parameter(bias, x, x.shape_[1], "bias")
     cdef Tensor source = x if lies_innermost(x, 1) else contiguous(x), constants, y
     cdef Channels s = channels_of(source, pooled, groups)
     cdef Py_ssize_t[3] shape = [set_samples(&s), CONSTANTS, s.C]
@@ -198,18 +204,56 @@ cdef long positions(Tensor x) noexcept:
     return x.size_ // (x.shape_[0] * x.shape_[1]) if x.size_ else 0
 
 
+# --- batch norm at the end of another operation -----------------------------------------
+
+cdef int refuse_missing(Tensor mean, Tensor var) except -1:
+    if mean is None or var is None:
+        raise ValueError("running_mean and running_var must be given when training is False")
+    return 0
+
+
+cdef Tensor fixed_constants(object norm, Tensor x, long C):
+    cdef Py_ssize_t[3] shape = [1, CONSTANTS, C]
+    cdef Tensor mean, var, w, b, constants
+    cdef Channels s
+    if norm is None:
+        return None
+    if grad_enabled():
+        raise RuntimeError("batch norm joins another operation only where no graph is recorded: "
+                           "under no_grad()")
+    running_mean, running_var, weight, bias, eps = norm
+    mean = channel_numbers(running_mean, C, "running_mean")
+    var = channel_numbers(running_var, C, "running_var")
+    refuse_missing(mean, var)
+    w, b = parameter(weight, x, C, "weight"), parameter(bias, x, C, "bias")
+    s.dtype, s.lines, s.pooled = x.dtype_, False, True
+    s.N, s.S, s.C, s.groups = 1, 1, C, C
+    constants = new_tensor(s.dtype, 3, shape)
+    forward(&s, None, mean, var, w, b, False, 0, eps, False, constants, None)
+    return constants
+
+
+cdef epilogue epilogue_of(Tensor bias, Tensor constants, bint relu) noexcept:
+    cdef epilogue e = no_epilogue()
+    e.bias, e.relu = data(bias), relu
+    if constants is not None:
+        e.norm_row = constants.shape_[2]
+        e.norm = constants.ptr + MEAN * e.norm_row * itemsize(constants.dtype_)
+    return e
+
+
 # --- batch, group and instance norm ---------------------------------------------------
 
 cdef Tensor batch_normalized(object input, object running_mean, object running_var, object weight,
                              object bias, bint training, double momentum, double eps, bint relu):
     cdef Tensor x = image(input, "batch_norm")
-    mean = channel_numbers(running_mean, x, "running_mean")
-    var = channel_numbers(running_var, x, "running_var")
+    mean = channel_numbers(running_mean, x.shape_[1], "running_mean")
+    var = channel_numbers(running_var, x.shape_[1], "running_var")
     if training and x.shape_[0] * positions(x) == 1:
         raise ValueError("Expected more than 1 value per channel when training, "
                          f"got input size {shape_text(x)}")
-    if not training and (mean is None or var is None):
-        raise ValueError("running_mean and running_var must be given when training is False")
+    if not training:
+        refuse_missing(mean, var)
     return normalized(x, weight, bias, mean, var, True, x.shape_[1], training, momentum, eps,
                       relu, "batch_norm_relu" if relu else "batch_norm")
 
@@ -273,8 +317,8 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
     [[[-1.0, 1.0], [-1.0, 1.0]]]
     """
     cdef Tensor x = image(input, "instance_norm")
-    mean = channel_numbers(running_mean, x, "running_mean")
-    var = channel_numbers(running_var, x, "running_var")
+    mean = channel_numbers(running_mean, x.shape_[1], "running_mean")
+    var = channel_numbers(running_var, x.shape_[1], "running_var")
     if use_input_stats and positions(x) == 1 or x.ndim_ == 2:
         raise ValueError("Expected more than 1 spatial element when training, "
                          f"got input size {shape_text(x)}")

@@ -6,7 +6,7 @@ import pytest
 from fastnn import backends
 from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
-from fastnn.ops.conv import conv2d, conv2d_relu
+from fastnn.ops.conv import conv2d, conv2d_fused
 from fastnn.testing import levels, num_threads, using_isa
 from fastnn.testing.conv import plans
 from tests.guard import guarded
@@ -133,7 +133,7 @@ def test_threads_do_not_change_a_bit(x_shape, w_shape, how, sides):
 @cases
 def test_relu_in_the_same_pass_is_the_same(x_shape, w_shape, how, sides):
     x, w, bias, _ = (from_numpy(a) for a in problem(x_shape, w_shape, np.float32, **how))
-    fused = conv2d_relu(x, w, bias, **how).numpy()
+    fused = conv2d_fused(x, w, bias, **how).numpy()
     assert (fused == np.maximum(conv2d(x, w, bias, **how).numpy(), 0)).all()
 
 

@@ -120,25 +120,25 @@ def conv_transpose1d(x, w, bias=None, **how):
     return conv_transpose2d(x[..., None, :], w[:, :, None], bias, **how)[..., 0, :]
 
 
-def conv1d_relu(*args, **how):
+def conv1d_fused(*args, **how):
     return np.maximum(conv1d(*args, **how), 0)
 
 
-def conv2d_relu(*args, **how):
+def conv2d_fused(*args, **how):
     return np.maximum(conv2d(*args, **how), 0)
 
 
-def conv3d_relu(*args, **how):
+def conv3d_fused(*args, **how):
     return np.maximum(conv3d(*args, **how), 0)
 
 
 REFERENCES = {
     "conv1d": conv1d,
-    "conv1d_relu": conv1d_relu,
+    "conv1d_fused": conv1d_fused,
     "conv2d": conv2d,
-    "conv2d_relu": conv2d_relu,
+    "conv2d_fused": conv2d_fused,
     "conv3d": conv3d,
-    "conv3d_relu": conv3d_relu,
+    "conv3d_fused": conv3d_fused,
     "conv_transpose1d": conv_transpose1d,
     "conv_transpose2d": conv_transpose2d,
 }

@@ -18,7 +18,7 @@ def linear(x, w, bias=0.0):
     return matmul(x, w.T) + bias
 
 
-def linear_relu(x, w, bias=0.0):
+def linear_fused(x, w, bias=0.0):
     return np.maximum(linear(x, w, bias), 0)
 
 
@@ -29,5 +29,5 @@ REFERENCES = {
     "mv": matmul,
     "dot": matmul,
     "linear": linear,
-    "linear_relu": linear_relu,
+    "linear_fused": linear_fused,
 }
