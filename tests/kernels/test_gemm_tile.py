@@ -38,6 +38,7 @@ def test_every_tile_equals_the_reference(level, dtype, width):
                 b = rng.standard_normal((batches, k, n)).astype(dtype)
                 c = rng.standard_normal((tallest, n)).astype(dtype)
                 bias = rng.standard_normal(n).astype(dtype)
+                norm = rng.standard_normal((3, n)).astype(dtype)
                 bits = None
                 for rows in range(tallest, 0, -1):
                     at_end = rows % 2 == 0
@@ -50,11 +51,14 @@ def test_every_tile_equals_the_reference(level, dtype, width):
                         at_guard(bias, dtype, at_end),
                         accumulate=True,
                         relu=True,
+                        norm=at_guard(norm, dtype, at_end),
                     )
                     expected = np.einsum("bik,bkj->ij", a[:, :rows], b, dtype=np.float64)
                     magnitude = np.einsum("bik,bkj->ij", abs(a[:, :rows]), abs(b))
                     magnitude = magnitude + abs(c[:rows]) + abs(bias)
-                    expected = np.maximum(expected + c[:rows] + bias, 0)
+                    magnitude = abs(norm[1]) * (magnitude + abs(norm[0])) + abs(norm[2])
+                    expected = (expected + c[:rows] + bias - norm[0]) * norm[1] + norm[2]
+                    expected = np.maximum(expected, 0)
                     assert_close(y, expected, magnitude, batches * k)
                     # each element is one chain, whatever the height of the tile
                     bits = y if bits is None else bits
