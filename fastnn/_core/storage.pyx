@@ -190,7 +190,7 @@ cdef class Packed:
 
 cdef Packed packed_image(Storage storage, const long* key, size_t nbytes):
     """Kept from the second request of an unchanged storage on: training, where each step
-    changes the weights, takes no memory for images."""
+    changes the weights, keeps none."""
     cdef Packed image
     if storage.shared or storage.size_class == FOREIGN:
         return None
@@ -210,10 +210,9 @@ cdef Packed packed_image(Storage storage, const long* key, size_t nbytes):
         return None
     if image.version != storage.version:
         image.version, image.valid = storage.version, False
-    elif image.data == NULL:
-        image.data, image.nbytes = <char*>scratch_take(nbytes), nbytes
-    if image.data == NULL:
         return None
+    if image.data == NULL:
+        image.data, image.nbytes = <char*>scratch_take(nbytes), nbytes
     image.busy = not image.valid
     return image
 

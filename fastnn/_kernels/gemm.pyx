@@ -10,6 +10,7 @@ chosen from the shape alone.
 """
 
 from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, reads_columns, sum_parts
+from fastnn._kernels.gemm_turned cimport should_turn, turn_back, turned_bytes, turned_of
 from fastnn._kernels.panels cimport (
     Panels, cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
@@ -46,6 +47,7 @@ cdef enum Path:
     DOT = 2
     COLUMNS = 3
     SPLIT = 4
+    TURNED = 5
 
 cdef struct Plan:
     Path path
@@ -193,11 +195,19 @@ cdef size_t gemm_scratch_bytes(const Gemm* g, int threads) noexcept nogil:
     if g.M <= 0 or g.N <= 0 or g.batches <= 0:
         return 0
     splits = splits_of(&job, table)
+    if splits == 0 and turns(&job, table):
+        part = turned_of(&job, NULL)
+        return turned_bytes(&job) + whole_scratch(&part, table, threads)
     if splits == 0:
         return whole_scratch(&job, table, threads)
     part, rest = part_of(&job, splits), rest_of(&job, splits)
     return partial_bytes(&job, splits) + max(whole_scratch(&part, table, threads),
                                              whole_scratch(&rest, table, 1))
+
+
+cdef bint turns(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
+    cdef Gemm turned = turned_of(g, NULL)
+    return not is_thin(g, table) and should_turn(g, table) and not is_thin(&turned, table)
 
 
 cdef size_t whole_scratch(const Gemm* g, const fastnn_kernels* table, int threads) noexcept nogil:
@@ -466,7 +476,7 @@ cdef void run_split(const Gemm* g, const fastnn_kernels* table, long splits, cha
 
 cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcept nogil:
     cdef const fastnn_kernels* table = kernels(g.dtype)
-    cdef Gemm job = merged(g)
+    cdef Gemm job = merged(g), turned
     cdef long splits
     cdef Path path = SPLIT
     if g.M <= 0 or g.N <= 0 or g.batches <= 0:
@@ -474,6 +484,11 @@ cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcep
     splits = splits_of(&job, table)
     if splits:
         run_split(&job, table, splits, scratch, team, threads)
+    elif turns(&job, table):
+        turned = turned_of(&job, scratch)
+        run_whole(&turned, table, scratch + turned_bytes(&job), team, threads)
+        turn_back(&job, table, scratch, team, threads)
+        path = TURNED
     else:
         path = run_whole(&job, table, scratch, team, threads)
     if team:
@@ -498,4 +513,4 @@ cdef void note_path(int path) noexcept nogil:
 
 def last_path():
     """How the last product was computed, for tests."""
-    return ("direct", "packed", "dot", "columns", "split")[path_seen]
+    return ("direct", "packed", "dot", "columns", "split", "turned")[path_seen]

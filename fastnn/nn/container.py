@@ -14,16 +14,16 @@ from fastnn.nn.linear import Linear
 from fastnn.nn.module import Module
 from fastnn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 
-# What may follow a module in a chain. A chain is computed in one operation, with the same bits,
-# by its first module: forward_fused(input, norm, relu), norm a BatchNorm or None.
-FOLLOWERS = {
-    Linear: {BatchNorm1d, ReLU},
-    Conv1d: {BatchNorm1d, ReLU},
-    Conv2d: {BatchNorm2d, ReLU},
-    Conv3d: {BatchNorm3d, ReLU},
-    BatchNorm1d: {ReLU},
-    BatchNorm2d: {ReLU},
-    BatchNorm3d: {ReLU},
+# Modules that take in those that follow, the norm named here (or none) and then a ReLU, and
+# compute the chain in one operation with the same bits: forward_fused(input, norm, relu)
+TAKE_IN = {
+    Linear: BatchNorm1d,
+    Conv1d: BatchNorm1d,
+    Conv2d: BatchNorm2d,
+    Conv3d: BatchNorm3d,
+    BatchNorm1d: None,
+    BatchNorm2d: None,
+    BatchNorm3d: None,
 }
 
 
@@ -32,23 +32,10 @@ def is_plain(module: Module) -> bool:
     return not module._hooked and "forward" not in module.__dict__
 
 
-def follows(module: Module, last: Module) -> bool:
-    """Does the module go into the chain that ends with `last`?"""
-    if type(module) not in FOLLOWERS.get(type(last), ()):
-        return False
-    if type(module) is not ReLU and (
-        module.training or module.running_mean is None or is_grad_enabled()
-    ):
-        return False  # of these numbers a chain knows nothing yet, or gradients nothing after
-    return is_plain(module) and is_plain(last)
-
-
-def run_chain(chain: list[Module], input: Any) -> Any:
-    first, last = chain[0], chain[-1]
-    if first is last:
-        return first(input)
-    relu = type(last) is ReLU
-    return first.forward_fused(input, None if len(chain) == 1 + relu else chain[1], relu)
+def is_fixed(norm: Module) -> bool:
+    """Are the numbers of a plain norm known before its input is, and no gradients wanted?"""
+    known = not norm.training and norm.running_mean is not None
+    return known and not is_grad_enabled() and is_plain(norm)
 
 
 class Numbered(Module):
@@ -165,16 +152,27 @@ class Sequential(Numbered):
 
     def forward(self, input: Any) -> Any:
         own = self.__dict__
-        chain: list[Module] = []
+        first = norm = None  # a module that waits for what it can take in; the norm taken in
         for name in self._module_names:
             module = own[name]
-            if chain:
-                if follows(module, chain[-1]):
-                    chain.append(module)
+            kind = type(module)
+            if first is not None:
+                if kind is ReLU and is_plain(module):
+                    input = first.forward_fused(input, norm, True)
+                    first = norm = None
                     continue
-                input = run_chain(chain, input)
-            chain = [module]
-        return run_chain(chain, input) if chain else input
+                if norm is None and kind is TAKE_IN[type(first)] and is_fixed(module):
+                    norm = module
+                    continue
+                input = first(input) if norm is None else first.forward_fused(input, norm, False)
+                first = norm = None
+            if kind in TAKE_IN and is_plain(module):
+                first = module
+            else:
+                input = module(input)
+        if first is None:
+            return input
+        return first(input) if norm is None else first.forward_fused(input, norm, False)
 
 
 class ModuleList(Numbered):

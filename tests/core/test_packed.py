@@ -12,6 +12,10 @@ from fastnn.testing import levels, using_isa
 
 MAKERS = {
     "linear": (lambda: fastnn.randn(80, 70), lambda: fastnn.randn(90, 70), linear),
+    "linear, turned round": (
+        lambda: fastnn.randn(60, 750), lambda: fastnn.randn(1010, 750),
+        lambda x, w: linear(x, w, x[0, 0].expand(1010)),
+    ),
     "matmul": (lambda: fastnn.randn(80, 70), lambda: fastnn.randn(90, 70).t(), lambda x, w: x @ w),
     "conv2d": (
         lambda: fastnn.randn(2, 20, 9, 9), lambda: fastnn.randn(40, 20, 3, 3), conv2d,

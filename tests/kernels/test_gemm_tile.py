@@ -135,12 +135,34 @@ def test_every_path_equals_the_reference(level, dtype, M, N, K, a_transposed, b_
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("level", levels())
+def test_turned_round_equals_the_reference_and_ends_with_the_epilogue(level, dtype):
+    rng = np.random.default_rng(0)
+    M, N, K = 60, 711, 901
+    a, b = (
+        at_guard(rng.standard_normal((M, K)), dtype),
+        at_guard(rng.standard_normal((N, K)), dtype),
+    )
+    bias, norm = (at_guard(rng.standard_normal(shape), dtype) for shape in (N, (3, N)))
+    magnitude = abs(a).astype(np.float64) @ abs(b.T) + abs(bias)
+    magnitude = abs(norm[1]) * (magnitude + abs(norm[0])) + abs(norm[2])
+    expected = (a.astype(np.float64) @ b.T + bias - norm[0]) * norm[1] + norm[2]
+    with using_isa(level):
+        for serial in (True, False):
+            y = at_guard(np.full((M, N), np.nan), dtype)
+            product(a, b.T, y, bias, relu=True, norm=norm, serial=serial)
+            assert_close(y, np.maximum(expected, 0), magnitude, K)
+        assert level == "scalar" or last_path() == "turned"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("M", "N", "K", "a_transposed", "b_transposed", "path"),
     [
         (120, 120, 120, False, False, "direct"),
         (300, 500, 800, False, False, "packed"),
         (290, 510, 800, True, True, "packed"),
+        (64, 710, 900, False, True, "turned"),
         (8, 1500, 1100, False, True, "dot"),
         (1, 9000, 100, False, False, "columns"),
         (1, 2100, 1100, False, False, "split"),

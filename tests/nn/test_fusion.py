@@ -70,6 +70,7 @@ def test_results_and_gradients_keep_their_bits(name, training):
 # a layer that batch norm may follow, by the dimensions of its images, and its input
 BEFORE_NORM = {
     "linear": (0, lambda **how: nn.Linear(90, 70, **how), (64, 90)),
+    "linear, turned round": (0, lambda **how: nn.Linear(750, 1010, **how), (60, 750)),
     "linear, one sample": (0, lambda **how: nn.Linear(300, 40, **how), (1, 300)),
     "linear, few samples": (0, lambda **how: nn.Linear(300, 40, **how), (5, 300)),
     "linear, one output": (0, lambda **how: nn.Linear(9, 1, **how), (40, 9)),
