@@ -2,11 +2,12 @@
 #
 #     cdef Gemm g = gemm_job(FLOAT32, M, N, K)       # one problem, everything else zero
 #     g.a, g.a_row, g.a_k = ...                      # strides in elements, any for A and B
-#     threads = gemm_threads(&g)
-#     nbytes = gemm_scratch_bytes(&g, threads)       # may be 0
-#     gemm(&g, scratch, threads)
+#     cdef Prepared p
+#     gemm_prepare(&p, &g, True)
+#     gemm_run(&p, scratch)                          # of p.scratch_bytes
 
-from fastnn._kernels.runtime cimport epilogue
+from fastnn._kernels.panels cimport Panels
+from fastnn._kernels.runtime cimport epilogue, fastnn_kernels
 
 cdef struct Gemm:
     int dtype                 # FLOAT32 or FLOAT64
@@ -15,7 +16,7 @@ cdef struct Gemm:
     long a_row, a_k
     const void* b
     long b_k, b_col
-    const void* image         # of B, packed by gemm_pack_image() before; or NULL
+    const void* image         # of B, packed; or NULL
     void* c                   # columns are contiguous
     long c_row
     bint accumulate           # C += A B; else C = A B and the old C is not read
@@ -26,18 +27,44 @@ cdef struct Gemm:
     const long* b_offsets
 
 cdef Gemm gemm_job(int dtype, long M, long N, long K) noexcept nogil
-cdef int gemm_threads(const Gemm* g) noexcept nogil
-cdef size_t gemm_scratch_bytes(const Gemm* g, int threads) noexcept nogil
-cdef void gemm(const Gemm* g, char* scratch, int threads) noexcept nogil
 
-# for callers inside a parallel region: runs on the calling thread, same bits;
-# scratch as of gemm_scratch_bytes(g, 1)
-cdef void gemm_serial(const Gemm* g, char* scratch) noexcept nogil
+cdef enum Path:
+    DIRECT = 0
+    PACKED = 1
+    DOT = 2
+    COLUMNS = 3
+    SPLIT = 4
+    TURNED = 5
+    NOTHING = 6
 
-# estimated nanoseconds on one thread
-cdef double gemm_ns(const Gemm* g) noexcept nogil
+cdef struct Plan:
+    Path path                    # DIRECT or PACKED
+    bint pack_a
+    Panels panels
+    long row_tiles
+    long k_blocks
+    long block_panels            # panels whose block of B stays in cache
+    long row_chunks, col_chunks, group, groups   # an item is a chunk of `group` problems
+    double ns                    # estimated, on one thread
+
+cdef struct Prepared:
+    Gemm job
+    const fastnn_kernels* table
+    Path path
+    Plan plan                    # of DIRECT and PACKED
+    long splits                  # of SPLIT
+    bint team
+    int threads
+    double ns
+    size_t scratch_bytes         # may be 0
+
+# team: False for callers inside a parallel region, same bits
+cdef void gemm_prepare(Prepared* p, const Gemm* g, bint team) noexcept nogil
+cdef void gemm_run(const Prepared* p, char* scratch) noexcept nogil
 
 # B packed as this product wants it, for products to come: how many bytes, with the key that
 # tells images of one B apart (from key[1] on); 0 where it is not packed
-cdef size_t gemm_image_bytes(const Gemm* g, long* key) noexcept nogil
-cdef void gemm_pack_image(const Gemm* g, char* image, int threads) noexcept nogil
+cdef size_t gemm_image_bytes(Prepared* p, long* key) noexcept nogil
+# asked for that, take B from an image; and, before the run, fill it
+cdef void gemm_use_image(Prepared* p, char* image) noexcept nogil
+cdef void gemm_pack_image(const Prepared* p) noexcept nogil

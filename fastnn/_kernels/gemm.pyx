@@ -41,24 +41,6 @@ cdef enum:
     COLUMN_ROWS = 64             # least of a part
     COLUMN_SPLITS = 8
 
-cdef enum Path:
-    DIRECT = 0
-    PACKED = 1
-    DOT = 2
-    COLUMNS = 3
-    SPLIT = 4
-    TURNED = 5
-
-cdef struct Plan:
-    Path path
-    bint pack_a
-    Panels panels
-    long row_tiles
-    long k_blocks
-    long block_panels            # panels whose block of B stays in cache
-    long row_chunks, col_chunks, group, groups   # an item is a chunk of `group` problems
-    double ns                    # estimated, on one thread
-
 cdef struct Run:
     const Gemm* g
     const fastnn_kernels* table
@@ -180,44 +162,55 @@ cdef inline bint b_is_shared(const Gemm* g) noexcept nogil:
     return g.batches == 1 or (g.b_batch == 0 and g.b_offsets == NULL)
 
 
-cdef double gemm_ns(const Gemm* g) noexcept nogil:
-    return estimate(g, kernels(g.dtype))
-
-
-cdef int gemm_threads(const Gemm* g) noexcept nogil:
-    return team_size(estimate(g, kernels(g.dtype)))
-
-
-cdef size_t gemm_scratch_bytes(const Gemm* g, int threads) noexcept nogil:
-    cdef const fastnn_kernels* table = kernels(g.dtype)
-    cdef Gemm job = merged(g), part, rest
-    cdef long splits
-    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
-        return 0
-    splits = splits_of(&job, table)
-    if splits == 0 and turns(&job, table):
-        part = turned_of(&job, NULL)
-        return turned_bytes(&job) + whole_scratch(&part, table, threads)
-    if splits == 0:
-        return whole_scratch(&job, table, threads)
-    part, rest = part_of(&job, splits), rest_of(&job, splits)
-    return partial_bytes(&job, splits) + max(whole_scratch(&part, table, threads),
-                                             whole_scratch(&rest, table, 1))
-
-
 cdef bint turns(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
-    cdef Gemm turned = turned_of(g, NULL)
-    return not is_thin(g, table) and should_turn(g, table) and not is_thin(&turned, table)
+    cdef Gemm turned
+    if not should_turn(g, table):
+        return False
+    turned = turned_of(g, NULL)
+    return not is_thin(&turned, table)
+
+
+cdef size_t plan_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table,
+                         int threads) noexcept nogil:
+    cdef size_t nbytes = threads * a_scratch(g, p, table)
+    return nbytes + b_scratch(g, table) if p.path == PACKED and g.image == NULL else nbytes
 
 
 cdef size_t whole_scratch(const Gemm* g, const fastnn_kernels* table, int threads) noexcept nogil:
+    """Of run_whole()."""
     cdef Plan plan
-    cdef size_t nbytes
     if is_thin(g, table):
         return 0
     make_plan(g, table, &plan)
-    nbytes = threads * a_scratch(g, &plan, table)
-    return nbytes + b_scratch(g, table) if plan.path == PACKED and g.image == NULL else nbytes
+    return plan_scratch(g, &plan, table, threads)
+
+
+cdef void gemm_prepare(Prepared* p, const Gemm* g, bint team) noexcept nogil:
+    cdef Gemm part, rest
+    p.job, p.table, p.team = merged(g), kernels(g.dtype), team
+    p.ns = estimate(&p.job, p.table)
+    p.threads = team_size(p.ns) if team else 1
+    p.scratch_bytes = 0
+    p.path = NOTHING
+    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
+        return
+    p.splits = splits_of(&p.job, p.table)
+    if p.splits:
+        p.path = SPLIT
+        part, rest = part_of(&p.job, p.splits), rest_of(&p.job, p.splits)
+        p.scratch_bytes = (partial_bytes(&p.job, p.splits)
+                           + max(whole_scratch(&part, p.table, p.threads),
+                                 whole_scratch(&rest, p.table, 1)))
+    elif is_thin(&p.job, p.table):
+        p.path = COLUMNS if reads_columns(&p.job, p.table) else DOT
+    elif turns(&p.job, p.table):
+        p.path = TURNED
+        part = turned_of(&p.job, NULL)
+        p.scratch_bytes = turned_bytes(&p.job) + whole_scratch(&part, p.table, p.threads)
+    else:
+        make_plan(&p.job, p.table, &p.plan)
+        p.path = p.plan.path
+        p.scratch_bytes = plan_scratch(&p.job, &p.plan, p.table, p.threads)
 
 
 # --- the work -----------------------------------------------------------------
@@ -379,49 +372,56 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
         batch += batches
 
 
-cdef Path run_whole(const Gemm* g, const fastnn_kernels* table, char* scratch, bint team,
-                    int threads) noexcept nogil:
-    """One problem, or batch, without a cut of K; returns the path taken."""
+cdef void run_planned(const Gemm* g, const fastnn_kernels* table, const Plan* plan, char* scratch,
+                      bint team, int threads) noexcept nogil:
     cdef Run run
-    if is_thin(g, table):
-        return COLUMNS if gemm_thin(g, table, estimate(g, table), team, threads) else DOT
-    run.g, run.table = g, table
-    make_plan(g, table, &run.plan)
-    run.a_bytes = a_scratch(g, &run.plan, table)
+    run.g, run.table, run.plan = g, table, plan[0]
+    run.a_bytes = a_scratch(g, plan, table)
     run.packed_a = scratch
     run.packed_b = <char*>g.image
     run.packed_batch = 0
-    if run.plan.path == PACKED and g.image == NULL:
+    if plan.path == PACKED and g.image == NULL:
         run.packed_b = scratch + threads * run.a_bytes
         run_rounds(&run, g, team, threads)
-        return PACKED
-    run_chunks(&run, team, threads)
-    return run.plan.path
+    else:
+        run_chunks(&run, team, threads)
+
+
+cdef void run_whole(const Gemm* g, const fastnn_kernels* table, char* scratch, bint team,
+                    int threads) noexcept nogil:
+    """A part of a product, planned for itself."""
+    cdef Plan plan
+    if is_thin(g, table):
+        gemm_thin(g, table, estimate(g, table), team, threads)
+    else:
+        make_plan(g, table, &plan)
+        run_planned(g, table, &plan, scratch, team, threads)
 
 
 # --- images of B ------------------------------------------------------------------
 
-cdef size_t gemm_image_bytes(const Gemm* g, long* key) noexcept nogil:
-    cdef const fastnn_kernels* table = kernels(g.dtype)
-    cdef Gemm job = merged(g)
-    cdef Plan plan
-    if (g.M <= 0 or g.N <= 0 or g.batches <= 0 or not b_is_shared(&job) or splits_of(&job, table)
-            or is_thin(&job, table)):
+cdef size_t gemm_image_bytes(Prepared* p, long* key) noexcept nogil:
+    cdef const Gemm* g = &p.job
+    if ((p.path != PACKED and p.path != TURNED) or not b_is_shared(g)
+            or round_columns(g, p.table) < g.N):
         return 0
-    make_plan(&job, table, &plan)
-    if plan.path != PACKED or round_columns(&job, table) < job.N:
-        return 0
-    key[1], key[2], key[3], key[4] = <long>table, job.N, job.K, job.b_k
-    key[5], key[6] = job.b_col, plan.panels.width
-    return b_scratch(&job, table)
+    if p.path == TURNED:
+        make_plan(g, p.table, &p.plan)
+    key[1], key[2], key[3], key[4] = <long>p.table, g.N, g.K, g.b_k
+    key[5], key[6] = g.b_col, p.plan.panels.width
+    return b_scratch(g, p.table)
 
 
-cdef void gemm_pack_image(const Gemm* g, char* image, int threads) noexcept nogil:
-    cdef Gemm job = merged(g)
+cdef void gemm_use_image(Prepared* p, char* image) noexcept nogil:
+    p.job.image, p.path = image, PACKED
+    p.scratch_bytes = plan_scratch(&p.job, &p.plan, p.table, p.threads)
+
+
+cdef void gemm_pack_image(const Prepared* p) noexcept nogil:
     cdef Run run
-    run.g, run.table, run.packed_b, run.packed_batch = &job, kernels(g.dtype), image, 0
-    make_plan(&job, run.table, &run.plan)
-    pack_b(&run, True, threads)
+    run.g, run.table, run.plan = &p.job, p.table, p.plan
+    run.packed_b, run.packed_batch = <char*>p.job.image, 0
+    pack_b(&run, p.team, p.threads)
 
 
 # --- long sums ----------------------------------------------------------------
@@ -474,33 +474,27 @@ cdef void run_split(const Gemm* g, const fastnn_kernels* table, long splits, cha
     sum_parts(g, scratch, splits)
 
 
-cdef void dispatch(const Gemm* g, char* scratch, bint team, int threads) noexcept nogil:
-    cdef const fastnn_kernels* table = kernels(g.dtype)
-    cdef Gemm job = merged(g), turned
-    cdef long splits
-    cdef Path path = SPLIT
-    if g.M <= 0 or g.N <= 0 or g.batches <= 0:
+cdef void run_turned(const Gemm* g, const fastnn_kernels* table, char* scratch, bint team,
+                     int threads) noexcept nogil:
+    cdef Gemm turned = turned_of(g, scratch)
+    run_whole(&turned, table, scratch + turned_bytes(g), team, threads)
+    turn_back(g, table, scratch, team, threads)
+
+
+cdef void gemm_run(const Prepared* p, char* scratch) noexcept nogil:
+    cdef const Gemm* g = &p.job
+    if p.path == NOTHING:
         return
-    splits = splits_of(&job, table)
-    if splits:
-        run_split(&job, table, splits, scratch, team, threads)
-    elif turns(&job, table):
-        turned = turned_of(&job, scratch)
-        run_whole(&turned, table, scratch + turned_bytes(&job), team, threads)
-        turn_back(&job, table, scratch, team, threads)
-        path = TURNED
+    if p.path == SPLIT:
+        run_split(g, p.table, p.splits, scratch, p.team, p.threads)
+    elif p.path == TURNED:
+        run_turned(g, p.table, scratch, p.team, p.threads)
+    elif p.path == DOT or p.path == COLUMNS:
+        gemm_thin(g, p.table, p.ns, p.team, p.threads)
     else:
-        path = run_whole(&job, table, scratch, team, threads)
-    if team:
-        note_path(path)
-
-
-cdef void gemm(const Gemm* g, char* scratch, int threads) noexcept nogil:
-    dispatch(g, scratch, True, threads)
-
-
-cdef void gemm_serial(const Gemm* g, char* scratch) noexcept nogil:
-    dispatch(g, scratch, False, 1)
+        run_planned(g, p.table, &p.plan, scratch, p.team, p.threads)
+    if p.team:
+        note_path(p.path)
 
 
 cdef int path_seen = 0

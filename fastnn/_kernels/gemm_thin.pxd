@@ -9,9 +9,8 @@ cdef bint is_thin(const Gemm* g, const fastnn_kernels* table) noexcept nogil
 # one that goes along the columns of B, for a vector?
 cdef bint reads_columns(const Gemm* g, const fastnn_kernels* table) noexcept nogil
 
-# team: share out among `threads`, as gemm() does; else run on the calling thread.
-# Returns True for the path along columns, False for dot products.
-cdef bint gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
+# team: share out among `threads`; else run on the calling thread
+cdef void gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
                     bint team, int threads) noexcept nogil
 
 # g's C (+)= the sum of `count` partial results [count][M][N], then g's epilogue

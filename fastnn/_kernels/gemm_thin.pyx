@@ -98,7 +98,7 @@ cdef void thin_item(void* context, long item, int thread) noexcept nogil:
         run.table.gemm_columns(&t)
 
 
-cdef bint gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
+cdef void gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
                     bint team, int threads) noexcept nogil:
     cdef Thin run
     cdef long item, wanted, step = 4 * table.vl
@@ -116,7 +116,6 @@ cdef bint gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
     else:
         for item in range(g.batches * run.chunks):
             thin_item(&run, item, 0)
-    return run.kind == COLUMNS
 
 
 cdef float one_f32 = 1

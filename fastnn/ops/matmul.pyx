@@ -19,8 +19,8 @@ from fastnn._core.tensor cimport (
     FLOAT32, MAX_NDIM, Tensor, alias, as_tensor, hot_operators, new_tensor,
 )
 from fastnn._kernels.gemm cimport (
-    Gemm, gemm, gemm_image_bytes, gemm_job, gemm_ns, gemm_pack_image, gemm_scratch_bytes,
-    gemm_threads,
+    Gemm, Prepared, gemm_image_bytes, gemm_job, gemm_pack_image, gemm_prepare, gemm_run,
+    gemm_use_image,
 )
 from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
 from fastnn._kernels.runtime cimport epilogue
@@ -36,26 +36,26 @@ cdef enum:
 
 
 cdef int run_gemm(const Gemm* g) except -1:
-    return run_with_image(g, None)
+    cdef Prepared p
+    gemm_prepare(&p, g, True)
+    return run_prepared(&p, False)
 
 
-cdef void fill_and_run(const Gemm* g, char* unfilled, char* scratch, int threads) noexcept nogil:
-    if unfilled != NULL:
-        gemm_pack_image(g, unfilled, threads)
-    gemm(g, scratch, threads)
+cdef void fill_and_run(const Prepared* p, bint fill, char* scratch) noexcept nogil:
+    if fill:
+        gemm_pack_image(p)
+    gemm_run(p, scratch)
 
 
-cdef int run_with_image(const Gemm* g, Packed image) except -1:
-    """image: of B, to be filled if it is not valid; or None."""
-    cdef int threads = gemm_threads(g)
-    cdef size_t nbytes = gemm_scratch_bytes(g, threads)
-    cdef char* unfilled = image.data if image is not None and image.busy else NULL
+cdef int run_prepared(const Prepared* p, bint fill) except -1:
+    """fill: B has an image that is not valid yet."""
+    cdef size_t nbytes = p.scratch_bytes
     cdef char* scratch = <char*>scratch_take(nbytes) if nbytes else NULL
-    if gemm_ns(g) < GIL_NS:
-        fill_and_run(g, unfilled, scratch, threads)
+    if p.ns < GIL_NS:
+        fill_and_run(p, fill, scratch)
     else:
         with nogil:
-            fill_and_run(g, unfilled, scratch, threads)
+            fill_and_run(p, fill, scratch)
     if nbytes:
         scratch_give(scratch, nbytes)
     return 0
@@ -203,21 +203,23 @@ cdef int run_stacks(Gemm* g, Stack* a, Stack* b) except -1:
         scratch_give(offsets, nbytes)
 
 
-cdef int run_with_weight(Gemm* g, Tensor w) except -1:
+cdef int run_with_weight(const Gemm* g, Tensor w) except -1:
     """One problem whose B is w, or a part of it: its packed image is kept with w."""
     cdef long[PACK_KEY] key
     cdef Packed image = None
+    cdef Prepared p
     cdef size_t nbytes
+    gemm_prepare(&p, g, True)
     memset(key, 0, sizeof(key))
-    nbytes = gemm_image_bytes(g, key)
+    nbytes = gemm_image_bytes(&p, key)
     if nbytes:
         key[0], key[PACK_KEY - 1] = <long>(<const char*>g.b - w.storage.data), GEMM_IMAGE
         image = packed_image(w.storage, key, nbytes)
-        if image is not None:
-            g.image = image.data
-    run_with_image(g, image)
-    if image is not None:
-        packed_done(image)
+    if image is None:
+        return run_prepared(&p, False)
+    gemm_use_image(&p, image.data)
+    run_prepared(&p, image.busy)
+    packed_done(image)
     return 0
 
 

@@ -1,9 +1,7 @@
 """Matrix multiply on NumPy arrays as they lie, down to a single register tile, for tests."""
 
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._kernels.gemm cimport (
-    Gemm, gemm, gemm_job, gemm_scratch_bytes, gemm_serial, gemm_threads,
-)
+from fastnn._kernels.gemm cimport Gemm, Prepared, gemm_job, gemm_prepare, gemm_run
 from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, epilogue, gemm_tile_args, kernels
 
 
@@ -60,8 +58,7 @@ def product(a, b, c, bias=None, bint accumulate=False, bint relu=False, bint ser
     """c = a b through the driver: a (.., M, K), b (.., K, N), c (.., M, N), one batch dimension."""
     cdef int n = c.ndim
     cdef Gemm g = gemm_job(dtype_of(c), c.shape[n - 2], c.shape[n - 1], a.shape[a.ndim - 1])
-    cdef int threads
-    cdef size_t nbytes
+    cdef Prepared p
     cdef char* scratch = NULL
     g.a, g.a_row, g.a_k = address(a), step(a, -2), step(a, -1)
     g.b, g.b_k, g.b_col = address(b), step(b, -2), step(b, -1)
@@ -71,13 +68,9 @@ def product(a, b, c, bias=None, bint accumulate=False, bint relu=False, bint ser
         g.batches, g.c_batch = c.shape[0], step(c, 0)
         g.a_batch = step(a, 0) if a.ndim == 3 else 0
         g.b_batch = step(b, 0) if b.ndim == 3 else 0
-    threads = 1 if serial else gemm_threads(&g)
-    nbytes = gemm_scratch_bytes(&g, threads)
-    if nbytes:
-        scratch = <char*>scratch_take(nbytes)
-    if serial:
-        gemm_serial(&g, scratch)
-    else:
-        gemm(&g, scratch, threads)
-    if nbytes:
-        scratch_give(scratch, nbytes)
+    gemm_prepare(&p, &g, not serial)
+    if p.scratch_bytes:
+        scratch = <char*>scratch_take(p.scratch_bytes)
+    gemm_run(&p, scratch)
+    if p.scratch_bytes:
+        scratch_give(scratch, p.scratch_bytes)

@@ -138,7 +138,7 @@ def test_every_path_equals_the_reference(level, dtype, M, N, K, a_transposed, b_
 @pytest.mark.parametrize("level", levels())
 def test_turned_round_equals_the_reference_and_ends_with_the_epilogue(level, dtype):
     rng = np.random.default_rng(0)
-    M, N, K = 60, 711, 901
+    M, N, K = 64, 711, 901
     a, b = (
         at_guard(rng.standard_normal((M, K)), dtype),
         at_guard(rng.standard_normal((N, K)), dtype),
