@@ -277,15 +277,15 @@ static void norm_back_lines(const void *dy_, const void *x_, const void *mean_,
 
 /* --- constants --- */
 
-/* the five rows of _kernels/norm.pxd, `apart` numbers from one to the next, of sets of `count`
- * channels; weight and bias may be NULL */
+/* the five rows of _kernels/norm.pxd, in their order, `apart` numbers from one to the next, of
+ * sets of `count` channels; weight and bias may be NULL */
 static void norm_constants(const double *mean, const double *var, long sets, long count,
                            double eps, const void *weight_, const void *bias_, long apart,
                            void *constants)
 {
     const real *weight = weight_, *bias = bias_;
-    real *about = constants, *slip = about + apart, *rstd = slip + apart;
-    real *scale = rstd + apart, *shift = scale + apart;
+    real *slip = constants, *rstd = slip + apart, *about = rstd + apart;
+    real *scale = about + apart, *shift = scale + apart;
     for (long k = 0, c = 0; k < sets; k++) {
         const real m = (real)mean[k], missing = (real)(mean[k] - (double)m);
         const double r = 1.0 / sqrt(var[k] + eps);

@@ -288,7 +288,7 @@ cdef void constants_item(void* context, long item, int thread) noexcept nogil:
     c.table.norm_constants(c.mean + first, c.var + first, count, width, c.eps,
                            c.w if c.w == NULL else c.w + channel * c.size,
                            c.b if c.b == NULL else c.b + channel * c.size, c.s.C,
-                           constant(c, sample, MEAN, channel))
+                           constant(c, sample, 0, channel))
 
 
 cdef void forward_item(void* context, long item, int thread) noexcept nogil:
