@@ -12,7 +12,7 @@ chosen from the shape alone.
 from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, reads_columns, sum_parts
 from fastnn._kernels.gemm_turned cimport should_turn, turn_back, turned_bytes, turned_of
 from fastnn._kernels.panels cimport (
-    Panels, cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
+    cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
     aligned, ceil_div, epilogue_from, fastnn_kernels, gemm_tile_args, itemsize, kernels,
