@@ -4,7 +4,8 @@ An item is a chunk of positions, and of lines a block of them, of one sample; th
 alone decides its extent. Whatever is summed over positions is summed within each item,
 and the results, parts (N, chunks, 3, C), are merged in double in rising order, channels
 shared out among threads: the bits do not depend on their number. A set of channels that
-is normalised together then combines what its channels have. Called by ops/norm.pyx.
+is normalised together then combines what its channels have. Small samples that do not
+depend on each other go through all stages one by one. Called by ops/norm.pyx.
 """
 
 from libc.string cimport memset

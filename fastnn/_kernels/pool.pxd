@@ -1,6 +1,6 @@
 # Max and average pooling of sequences, images and volumes: tables of windows, forward, backward.
 
-from fastnn._kernels.runtime cimport pool_args, pool_axis
+from fastnn._kernels.runtime cimport fastnn_kernels, pool_args, pool_axis, pool_backward_fn
 
 # bytes for the tables of an axis, and the tables: sliding windows, or `windows`
 # windows that share the axis out evenly
@@ -10,8 +10,6 @@ cdef void pool_axis_sliding(pool_axis* axis, void* tables, long size, long windo
                             bint count_padding) noexcept nogil
 cdef void pool_axis_even(pool_axis* axis, void* tables, long size, long windows) noexcept nogil
 
-# do the windows cover the axis side by side (but for an end that none reaches)?
-cdef bint pool_tiles(const pool_axis* axis) noexcept nogil
 cdef int pool_threads(const pool_args* p, int dtype, long N) noexcept nogil
 
 # y (N OD OH OW C) of x, with any five strides; taps (as y; NULL: average). An x that
@@ -31,3 +29,13 @@ cdef void pool_offsets(const pool_args* p, long planes, long rows,
                        long long* offsets) noexcept nogil
 cdef void pool_positions(const pool_args* p, long N, const char* taps, const long long* offsets,
                          long long* positions, int threads) noexcept nogil
+
+# --- for groups of images ---
+
+cdef long first_under(const pool_axis* axis, long o, long end) noexcept nogil
+cdef long span(const pool_axis* axis, long o, long end) noexcept nogil
+cdef long reach(const pool_axis* axis, long o) noexcept nogil
+cdef long units_within(long nbytes, long unit_bytes) noexcept nogil
+cdef pool_backward_fn pool_backward_kernel(const fastnn_kernels* table, bint average,
+                                           bint tiles) noexcept nogil
+cdef bint pool_windows_tile(const pool_args* p) noexcept nogil

@@ -101,6 +101,7 @@ cdef void pool_axis_even(pool_axis* axis, void* tables, long size, long windows)
 
 
 cdef bint pool_tiles(const pool_axis* axis) noexcept nogil:
+    """Do the windows cover the axis side by side (but for an end that none reaches)?"""
     cdef long o, end = 0
     if axis.dilation != 1:
         return False
@@ -109,6 +110,10 @@ cdef bint pool_tiles(const pool_axis* axis) noexcept nogil:
             return False
         end += axis.count[o]
     return True
+
+
+cdef bint pool_windows_tile(const pool_args* p) noexcept nogil:
+    return pool_tiles(&p.d) and pool_tiles(&p.h) and pool_tiles(&p.w)
 
 
 # --- shared -------------------------------------------------------------------
@@ -280,6 +285,13 @@ cdef void backward_item(void* context, long item, int thread) noexcept nogil:
         line += end - row
 
 
+cdef pool_backward_fn pool_backward_kernel(const fastnn_kernels* table, bint average,
+                                           bint tiles) noexcept nogil:
+    if tiles:
+        return table.pool_avg_spread if average else table.pool_max_spread
+    return table.pool_avg_gather if average else table.pool_max_gather
+
+
 cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, const char* dy,
                         const char* taps, char* dx, int threads) noexcept nogil:
     cdef Pool c
@@ -287,13 +299,9 @@ cdef void pool_backward(const pool_args* p, int dtype, bint average, long N, con
     c.p, c.average = p, average
     c.table, c.size = kernels(dtype), itemsize(dtype)
     c.dy, c.taps, c.dx = dy, <char*>taps, dx
-    c.tiles = pool_tiles(&p.d) and pool_tiles(&p.h) and pool_tiles(&p.w)
-    if c.tiles:
-        c.backward = c.table.pool_avg_spread if average else c.table.pool_max_spread
-        rows = p.d.windows * p.h.windows
-    else:
-        c.backward = c.table.pool_avg_gather if average else c.table.pool_max_gather
-        rows = p.d.size * p.h.size
+    c.tiles = pool_windows_tile(p)
+    c.backward = pool_backward_kernel(c.table, average, c.tiles)
+    rows = p.d.windows * p.h.windows if c.tiles else p.d.size * p.h.size
     c.lines = units_within(BAND_BYTES, p.d.size * p.h.size * x_row_bytes(p, dtype) // rows)
     c.line_bands = ceil_div(rows, c.lines)
     parallel_for(backward_item, &c, N * c.line_bands, threads)

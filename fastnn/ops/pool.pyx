@@ -15,6 +15,9 @@ from fastnn._kernels.pool cimport (
     pool_axis, pool_axis_bytes, pool_axis_even, pool_axis_sliding, pool_backward, pool_forward,
     pool_offsets, pool_positions, pool_scratch_bytes, pool_threads,
 )
+from fastnn._kernels.pool_group cimport (
+    pool_group_backward, pool_group_bytes, pool_group_forward, pool_grouped,
+)
 from fastnn._kernels.runtime cimport pool_args
 from fastnn.ops.volume cimport (
     VOLUME, as_volume, reshape_as_given, sizes_of, spatial_dim, spatial_input,
@@ -33,6 +36,7 @@ cdef class Windows:
     cdef Py_ssize_t[VOLUME] x_shape, y_shape
     cdef int dtype, dims
     cdef bint batched, average
+    cdef bint grouped                        # several images are taken as one
     cdef Py_ssize_t y_size
     cdef long most_planes, most_rows         # of a window
 
@@ -142,10 +146,18 @@ cdef Tensor pooled(Windows windows, Tensor x, Tensor taps):
     cdef Tensor y = new_channels_last(x.dtype_, windows.y_shape, VOLUME)
     cdef bint direct = is_channels_last(x), average = windows.average
     cdef int threads = pool_threads(p, x.dtype_, x.shape_[0])
-    cdef size_t nbytes = 0 if direct else threads * pool_scratch_bytes(p, x.dtype_)
+    cdef size_t nbytes = 0
+    if windows.grouped:
+        nbytes = threads * pool_group_bytes(p, x.dtype_, False)
+    elif not direct:
+        nbytes = threads * pool_scratch_bytes(p, x.dtype_)
     cdef void* scratch = scratch_take(nbytes)
     cdef char* taps_data = NULL if taps is None else taps.ptr
-    if threads > 1:
+    if windows.grouped:
+        with nogil:
+            pool_group_forward(p, x.dtype_, average, x.shape_[0], x.ptr, x.strides_, y.ptr,
+                               taps_data, <char*>scratch, threads)
+    elif threads > 1:
         with nogil:
             pool_forward(p, x.dtype_, average, x.shape_[0], x.ptr, x.strides_, direct,
                          y.ptr, taps_data, <char*>scratch, threads)
@@ -181,11 +193,22 @@ cdef int backward_into(Node node, Tensor taps, Tensor dy) except -1:
     cdef bint average = windows.average
     cdef long N = windows.x_shape[0]
     cdef int threads = pool_threads(p, windows.dtype, N)
-    dy = channels_last(as_volume(dy, windows.dims))
-    if threads > 1:
+    cdef size_t nbytes = 0
+    cdef void* scratch
+    dy = as_volume(dy, windows.dims)
+    if windows.grouped:
+        nbytes = threads * pool_group_bytes(p, windows.dtype, True)
+        scratch = scratch_take(nbytes)
+        with nogil:
+            pool_group_backward(p, windows.dtype, average, N, dy.ptr, dy.strides_, taps_data,
+                                dx.ptr, <char*>scratch, threads)
+        scratch_give(scratch, nbytes)
+    elif threads > 1:
+        dy = channels_last(dy)
         with nogil:
             pool_backward(p, windows.dtype, average, N, dy.ptr, taps_data, dx.ptr, threads)
     else:
+        dy = channels_last(dy)
         pool_backward(p, windows.dtype, average, N, dy.ptr, taps_data, dx.ptr, 1)
     reshape_as_given(dx, windows.dims, windows.batched)
     give(node.input0, dx)
@@ -201,6 +224,8 @@ cdef object max_over(Tensor input, Tensor x, Windows windows, bint return_indice
     cdef Tensor y, taps = None
     cdef Node node
     cdef bint graph = needs_graph(input)
+    # positions are those of taps in the order of y
+    windows.grouped = not return_indices and pool_grouped(&windows.p, x.dtype_, x.shape_[0])
     if graph or return_indices:
         taps = new_tensor(UINT8 if windows.p.tap_bytes == 1 else INT32, 1, &windows.y_size)
     else:
@@ -225,6 +250,7 @@ cdef object avg_over(Tensor input, Tensor x, Windows windows):
     cdef Tensor y
     cdef Node node
     windows.average = True
+    windows.grouped = pool_grouped(&windows.p, x.dtype_, x.shape_[0])
     y = pooled(windows, x, None)
     if needs_graph(input):
         node = new_node(avg_pool_backward, avg_labels[windows.dims])
