@@ -10,7 +10,7 @@ cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w)
 # dy: as summable() returns it; dw and db contiguous or None
 cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,
                                    Tensor db) except -1
-cdef Tensor summable(Tensor dy)
+cdef Tensor summable(const ConvShape* s, Tensor dy)
 
 # The node of y, which saves x and w; None where no gradient is needed.
 cdef Node record_conv(Tensor y, Tensor x, Tensor w, Tensor bias, backward_fn backward,

@@ -18,10 +18,10 @@ from fastnn._kernels.conv cimport (
     conv_backward_data, conv_forward, conv_image_key, conv_pack, plan_backward_data, plan_forward,
 )
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
-from fastnn._kernels.conv_winograd cimport allow_winograd, winograd_allowed
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
+from fastnn._kernels.conv_winograd cimport allow_winograd, has_tiles, winograd_allowed
 from fastnn._kernels.runtime cimport epilogue
 from fastnn.ops.broadcast cimport before_relu
 from fastnn.ops.conv_shape cimport (
@@ -85,9 +85,12 @@ cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w):
     return dx
 
 
-cdef Tensor summable(Tensor dy):
-    """dy, or a copy over whose pixels the weight gradient can be summed."""
-    return dy if takes_gradient(dy.strides_, dy.shape_[3]) else channels_last(dy)
+cdef Tensor summable(const ConvShape* s, Tensor dy):
+    """dy, or a copy over whose pixels the weight gradient can be summed. What may go by tiles
+    is copied once rather than tile by tile."""
+    if takes_gradient(dy.strides_, dy.shape_[3]) and (dy.strides_[1] == 1 or not has_tiles(s)):
+        return dy
+    return channels_last(dy)
 
 
 cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,
@@ -173,7 +176,7 @@ cdef int conv_backward(Node node, Tensor dy) except -1:
     cdef int dims = <int>node.i[0]
     cdef ConvShape s
     memcpy(&s, <const char*>node.extra, sizeof(s))
-    dy = summable(as_images(before_relu(node, dy), dims))
+    dy = summable(&s, as_images(before_relu(node, dy), dims))
     if node.input0 is not None:
         give(node.input0, from_images(correlate_backward_data(&s, dy, as_images(w, dims)), dims,
                                       x.ndim_ == dims + 2))

@@ -65,7 +65,7 @@ cdef int conv_transpose_backward(Node node, Tensor dy) except -1:
                                       x.ndim_ == dims + 2))
     if node.input1 is not None:
         dw = new_tensor(w.dtype_, w.ndim_, w.shape_)
-        correlate_backward_weight(&s, dy, summable(as_images(x, dims)), dw, None)
+        correlate_backward_weight(&s, dy, summable(&s, as_images(x, dims)), dw, None)
         give(node.input1, dw)
     if node.input2 is not None:
         give(node.input2, reduce_dims(REDUCE_SUM, dy, 0b1101, False))

@@ -191,7 +191,7 @@ cdef int conv3d_backward(Node node, Tensor dy) except -1:
     cdef ConvShape s
     memcpy(&g, <const char*>node.extra, sizeof(g))
     s = problem_of(&g)
-    dy = summable(images_of(with_batch(before_relu(node, dy))))
+    dy = summable(&s, images_of(with_batch(before_relu(node, dy))))
     if node.input0 is not None:
         dx = scattered(correlate_backward_data(&s, dy, filters_of(w)), &g)
         give(node.input0, dx if g.batched else first_of(dx))
