@@ -22,14 +22,15 @@ ROOT = Path(__file__).parent
 DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
 JOBS = os.cpu_count() or 1
 
-# best first; the machine is the one built for, which need not be the one built on
+# best first; "scalar", the specification of the others, is made small rather than fast; the
+# machine is the one built for, which need not be the one built on
 MACHINE = sysconfig.get_platform().rsplit("-", 1)[-1]
 LEVELS = {
     "x86_64": {
         "avx512": "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mbmi -mbmi2"
         " -mprefer-vector-width=512",
         "avx2": "-mavx2 -mfma -mbmi -mbmi2",
-        "scalar": "",
+        "scalar": "-Os",
     },
     "aarch64": {"neon": "", "scalar": "-fno-tree-vectorize"},
     "arm64": {"neon": "", "scalar": "-fno-tree-vectorize"},
@@ -41,6 +42,8 @@ SANITIZE = ["-fsanitize=undefined", "-fno-sanitize=alignment", "-fno-sanitize-re
 COMMON += ["-g", "-UNDEBUG", "-O1", *SANITIZE] if DEBUG else ["-g0", "-DNDEBUG"]
 KERNEL_FLAGS = [*COMMON, "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-Wall"]
 KERNEL_FLAGS += [] if DEBUG else ["-O3"]
+# float64 is there for checks more than for speed: 40 KB less wheel for each level
+SIZE_FLAGS = {32: [], 64: [] if DEBUG else ["-O2"]}
 CYTHON_FLAGS = [*COMMON, "-Wno-unused-function"] + ([] if DEBUG else ["-O2"])
 LINK_FLAGS = SANITIZE if DEBUG else [] if sys.platform == "darwin" else ["-Wl,-s"]
 
@@ -126,6 +129,7 @@ class BuildKernels(build_ext):
                     f"-DREAL_BITS={bits}",
                     f'-DISA_HEADER="isa/{level}.h"',
                     f"-DTABLE=fastnn_{level}_f{bits}",
+                    *SIZE_FLAGS[bits],
                     *LEVELS[level].split(),
                 ],
             )
