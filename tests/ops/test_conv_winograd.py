@@ -194,7 +194,9 @@ def test_weights_packed_for_one_way_do_not_serve_the_other(direct):
     x, w = from_numpy(x), tensor(w).detach() * 1.0
     first = [conv2d(x, w, padding=1).numpy() for _ in range(3)]
     second = [direct(conv2d, x, w, padding=1).numpy() for _ in range(3)]
-    np.testing.assert_allclose(first[2], second[2], rtol=0, atol=1e-4)
+    bound = conv2d(x.abs(), w.abs(), padding=1).numpy()
+    rounding = np.finfo(np.float32).eps * (2 + w[0].numel() ** 0.5)
+    assert (abs(first[2] - second[2]) <= rounding * bound).all()
     assert (first[0] == first[2]).all() and (second[0] == second[2]).all()
     assert (first[0] != second[0]).any()
 
