@@ -17,3 +17,7 @@ cdef double clip_norm(Piece* pieces, long count, long chunks, int kind, double p
 cdef void clip_scale(Piece* pieces, long count, long chunks, double factor) noexcept nogil
 cdef void clip_value(Piece* pieces, long count, long chunks, double low,
                      double high) noexcept nogil
+
+# the kind of a p-norm, p > 0, and the norm from its sum or maximum
+cdef int norm_kind(double p) noexcept nogil
+cdef double norm_root(int kind, double p, double total) noexcept nogil

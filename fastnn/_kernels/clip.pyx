@@ -2,9 +2,12 @@
 cut into chunks, which are shared out among threads in one parallel region. Sums of chunks
 are added up in their order. Called by ops/clip.pyx."""
 
+from libc.math cimport INFINITY, sqrt
+
 from fastnn._kernels.chunks cimport CHUNK, part_of
 from fastnn._kernels.runtime cimport (
-    NORM_LARGEST, NORM_POWER, ceil_div, itemsize, kernels, parallel_for, team_size,
+    NORM_ABS, NORM_LARGEST, NORM_POWER, NORM_SQUARES, ceil_div, itemsize, kernels, parallel_for,
+    team_size,
 )
 
 cdef enum Work:
@@ -20,6 +23,20 @@ cdef struct Clip:
     double p
     double* sums
     double factor, low, high
+
+
+cdef int norm_kind(double p) noexcept nogil:
+    if p == 2:
+        return NORM_SQUARES
+    if p == 1:
+        return NORM_ABS
+    return NORM_LARGEST if p == INFINITY else NORM_POWER
+
+
+cdef double norm_root(int kind, double p, double total) noexcept nogil:
+    if kind == NORM_SQUARES:
+        return sqrt(total)
+    return total ** (1 / p) if kind == NORM_POWER else total
 
 
 cdef long clip_chunks(Piece* pieces, long count) noexcept nogil:

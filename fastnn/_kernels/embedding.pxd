@@ -34,7 +34,12 @@ cdef struct RowSums:
     const int32_t* taps        # NULL: everything counts
     int dtype
     long D
+    bint mean                  # divided by their number
 
 # dw (V, D), zero but in the rows of the grouping; or only these, y (rows, D)
 cdef void embedding_scatter(RowSums sums, Grouping g, long V, char* dw, int threads) noexcept nogil
 cdef void embedding_rows(RowSums sums, Grouping g, char* y, int threads) noexcept nogil
+
+# Rows of w (V, D) whose p-norm is above max_norm are scaled down to it
+cdef void embedding_renorm(int dtype, Grouping g, long D, double p, double max_norm, char* w,
+                           int threads) noexcept nogil

@@ -10,6 +10,7 @@ the bits do not depend on their number. Called by ops/embedding.pyx and embeddin
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
+from fastnn._kernels.clip cimport norm_kind, norm_root
 from fastnn._kernels.runtime cimport (
     ceil_div, fastnn_kernels, itemsize, kernels, parallel_for, team_size,
 )
@@ -156,13 +157,14 @@ cdef void sum_row(const Scatter* c, long k, char* y) noexcept nogil:
     """Row k of the grouping."""
     cdef const RowSums* s = &c.sums
     cdef long start = c.g.start[k], count = c.g.start[k + 1] - start
+    cdef double divisor = count if s.mean else 1
     if s.taps != NULL:
         c.table.rows_max_back(s.x, s.which + start, s.order + start, s.taps, count, s.D, y)
     elif s.scale != NULL:
-        c.table.rows_sum(s.x, s.which + start, s.scale + start * itemsize(s.dtype), count, 1, s.D,
-                         y)
+        c.table.rows_sum(s.x, s.which + start, s.scale + start * itemsize(s.dtype), count,
+                         divisor, s.D, y)
     else:
-        c.table.rows_sum(s.x, s.which + start, NULL, count, 1, s.D, y)
+        c.table.rows_sum(s.x, s.which + start, NULL, count, divisor, s.D, y)
 
 
 cdef void rows_item(void* context, long item, int thread) noexcept nogil:
@@ -211,3 +213,37 @@ cdef void embedding_rows(RowSums sums, Grouping g, char* y, int threads) noexcep
     c.row_bytes = sums.D * itemsize(sums.dtype)
     c.run = run_of(c.row_bytes)
     parallel_for(rows_item, &c, ceil_div(g.rows, c.run), threads)
+
+
+# --- norms --------------------------------------------------------------------
+
+cdef struct Renorm:
+    const fastnn_kernels* table
+    Grouping g
+    long D, row_bytes
+    long run                  # rows of an item
+    int kind
+    double p, max_norm
+    char* w
+
+
+cdef void renorm_item(void* context, long item, int thread) noexcept nogil:
+    cdef Renorm* c = <Renorm*>context
+    cdef char* row
+    cdef double norm
+    cdef long k
+    for k in range(item * c.run, min((item + 1) * c.run, c.g.rows)):
+        row = c.w + c.g.row[k] * c.row_bytes
+        norm = norm_root(c.kind, c.p, c.table.clip_norm[c.kind](row, c.D, c.p))
+        if norm > c.max_norm:
+            c.table.clip_scale(row, c.D, c.max_norm / (norm + 1e-7))
+
+
+cdef void embedding_renorm(int dtype, Grouping g, long D, double p, double max_norm, char* w,
+                           int threads) noexcept nogil:
+    cdef Renorm c
+    c.table, c.g, c.D, c.w = kernels(dtype), g, D, w
+    c.kind, c.p, c.max_norm = norm_kind(p), p, max_norm
+    c.row_bytes = D * itemsize(dtype)
+    c.run = run_of(c.row_bytes)
+    parallel_for(renorm_item, &c, ceil_div(g.rows, c.run), threads)

@@ -105,7 +105,7 @@ cdef RowSums bag_backward(const Bags* bags, Grouping g, const char* dy, const in
         else:
             (<double*>scale)[k] = share if bags.scale == NULL else (<double*>bags.scale)[place]
     sums.x, sums.which, sums.dtype, sums.D = dy, g.place, bags.dtype, bags.D
-    sums.order, sums.taps, sums.scale = order, taps, NULL
+    sums.order, sums.taps, sums.scale, sums.mean = order, taps, NULL, False
     if bags.mode == BAG_MEAN or bags.scale != NULL:
         sums.scale = scale
     return sums

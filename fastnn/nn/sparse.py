@@ -22,6 +22,7 @@ class Table(Module):
         embedding_dim: int,
         padding_idx: int | None,
         max_norm: float | None,
+        norm_type: float,
         scale_grad_by_freq: bool,
         sparse: bool,
         weight: Tensor | None,
@@ -29,10 +30,6 @@ class Table(Module):
         dtype: DType | None,
     ) -> None:
         super().__init__()
-        if max_norm is not None or scale_grad_by_freq:
-            raise NotImplementedError(
-                f"{type(self).__name__}: max_norm and scale_grad_by_freq are not supported"
-            )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(
@@ -42,6 +39,9 @@ class Table(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
+        self.max_norm = max_norm
+        self.norm_type = norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
         self.sparse = sparse
         if weight is None:
             self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype), not freeze)
@@ -69,16 +69,19 @@ class Table(Module):
         table.weight.requires_grad = not freeze
         return table
 
-    def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+    def _norm_repr(self) -> str:
+        shown = "" if self.max_norm is None else f", max_norm={self.max_norm}"
+        shown += "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
+        return shown + (", scale_grad_by_freq=True" if self.scale_grad_by_freq else "")
 
 
 class Embedding(Table):
     """Row i of the table for each number i: input (...) of integers, output (..., embedding_dim).
 
-    padding_idx: a row that starts at 0 and is not learned. sparse: the gradient of the table
-    holds only the rows used; SGD, Adagrad and SparseAdam then step only those.
+    padding_idx: a row that starts at 0 and is not learned. max_norm: rows used whose norm
+    (norm_type: its p) is larger are scaled down to it, in place. scale_grad_by_freq: the gradient
+    of a row is divided by how often it was used. sparse: the gradient of the table holds only the
+    rows used; SGD, Adagrad and SparseAdam then step only those.
 
     >>> import fastnn
     >>> table = fastnn.nn.Embedding(10, 3)
@@ -105,6 +108,7 @@ class Embedding(Table):
             embedding_dim,
             padding_idx,
             max_norm,
+            norm_type,
             scale_grad_by_freq,
             sparse,
             _weight,
@@ -113,7 +117,15 @@ class Embedding(Table):
         )
 
     def forward(self, input: Tensor) -> Tensor:
-        return embedding(input, self.weight, self.padding_idx, sparse=self.sparse)
+        return embedding(
+            input,
+            self.weight,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.sparse,
+        )
 
     @classmethod
     def from_pretrained(
@@ -138,7 +150,9 @@ class Embedding(Table):
         )
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + (", sparse=True" if self.sparse else "")
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        sparse = ", sparse=True" if self.sparse else ""
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}{self._norm_repr()}{sparse}"
 
 
 class EmbeddingBag(Table):
@@ -146,7 +160,8 @@ class EmbeddingBag(Table):
 
     input: (bags, n), or all bags end to end with `offsets`, the place where each begins (and,
     with include_last_offset, where the last one ends). mode: "mean", "sum" or "max".
-    padding_idx: a row that counts as absent. sparse: as for Embedding, not for "max".
+    padding_idx: a row that counts as absent. max_norm, norm_type, scale_grad_by_freq and sparse: as
+    for Embedding, the last two not for "max".
 
     >>> import fastnn
     >>> table = fastnn.nn.EmbeddingBag(10, 3, mode="sum")
@@ -174,6 +189,7 @@ class EmbeddingBag(Table):
             embedding_dim,
             padding_idx,
             max_norm,
+            norm_type,
             scale_grad_by_freq,
             sparse,
             _weight,
@@ -193,6 +209,9 @@ class EmbeddingBag(Table):
             input,
             self.weight,
             offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
             mode=self.mode,
             sparse=self.sparse,
             per_sample_weights=per_sample_weights,
@@ -228,4 +247,5 @@ class EmbeddingBag(Table):
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}{padding}"
+        table = f"{self.num_embeddings}, {self.embedding_dim}{self._norm_repr()}"
+        return f"{table}, mode={self.mode!r}{padding}"

@@ -1,7 +1,6 @@
 """The norm of many gradients taken as one, and their clipping in place, each in one parallel
 region. Called by nn/utils.py."""
 
-from libc.math cimport INFINITY, sqrt
 from libc.stdlib cimport calloc, free
 
 from fastnn._core.checks cimport check_float, check_writable
@@ -10,8 +9,9 @@ from fastnn._core.sparse cimport SparseRows
 from fastnn._core.tensor cimport (
     FLOAT32, Tensor, as_tensor, copy_into, is_dense, new_tensor,
 )
-from fastnn._kernels.clip cimport Piece, clip_chunks, clip_norm, clip_scale, clip_value
-from fastnn._kernels.runtime cimport NORM_ABS, NORM_LARGEST, NORM_POWER, NORM_SQUARES
+from fastnn._kernels.clip cimport (
+    Piece, clip_chunks, clip_norm, clip_scale, clip_value, norm_kind, norm_root,
+)
 
 
 cdef class Pieces:
@@ -70,28 +70,19 @@ cdef Tensor rows_of(object gradient):
 def total_norm(list gradients, double norm_type):
     """The norm of all gradients as one vector, of the first one's dtype; 0.0 for none."""
     cdef Pieces all = Pieces(gradients, False)
-    cdef int kind = NORM_POWER
+    cdef int kind = norm_kind(norm_type)
     cdef double total
     cdef double* sums
     cdef Tensor y
     if not norm_type > 0:
         raise ValueError(f"norm_type must be positive, got {norm_type}")
-    if norm_type == 2:
-        kind = NORM_SQUARES
-    elif norm_type == 1:
-        kind = NORM_ABS
-    elif norm_type == INFINITY:
-        kind = NORM_LARGEST
     sums = <double*>calloc(all.chunks + 1, sizeof(double))
     if sums == NULL:
         raise MemoryError("the sums of a norm do not fit in memory")
     with nogil:
         total = clip_norm(all.pieces, all.count, all.chunks, kind, norm_type, sums)
     free(sums)
-    if kind == NORM_SQUARES:
-        total = sqrt(total)
-    elif kind == NORM_POWER:
-        total = total ** (1 / norm_type)
+    total = norm_root(kind, norm_type, total)
     y = new_tensor((<Tensor>all.given[0]).dtype_ if all.given else FLOAT32, 0, NULL)
     if y.dtype_ == FLOAT32:
         (<float*>y.ptr)[0] = total

@@ -7,17 +7,21 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, give_rows, needs_graph, new_node, save0, saved0,
+    Node, attach, begin_inplace, edge, give, give_rows, needs_graph, new_node, save0, saved0,
 )
 from fastnn._core.checks cimport check_float, shape_text
 from fastnn._core.layout cimport contiguous
 from fastnn._core.sparse cimport new_sparse_rows
 from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport INT32, INT64, MAX_NDIM, Tensor, as_tensor, dtype_of, new_tensor
-from fastnn._kernels.embedding cimport (
-    Grouping, RowSums, embedding_first_bad, embedding_gather, embedding_group, embedding_rows,
-    embedding_scatter, embedding_scratch_bytes, embedding_threads,
+from fastnn._core.tensor cimport (
+    INT32, INT64, MAX_NDIM, Tensor, as_tensor, copy_into, dtype_of, new_tensor,
 )
+from fastnn._kernels.embedding cimport (
+    Grouping, RowSums, embedding_first_bad, embedding_gather, embedding_group, embedding_renorm,
+    embedding_rows, embedding_scatter, embedding_scratch_bytes, embedding_threads,
+)
+
+from fastnn._core.autograd import no_grad
 from fastnn.ops.registry import op
 
 
@@ -58,6 +62,34 @@ cdef long checked_padding(object padding_idx, long V) except -2:
     return padding + V if padding < 0 else padding
 
 
+cdef int renorm(Tensor w, Tensor x, object max_norm, object norm_type) except -1:
+    cdef double limit, p = norm_type
+    cdef int threads
+    cdef size_t nbytes = embedding_scratch_bytes(x.size_)
+    cdef Tensor table
+    cdef char* scratch
+    cdef Grouping g
+    if max_norm is None:
+        return 0
+    limit = max_norm
+    if not limit >= 0:
+        raise ValueError(f"max_norm must not be negative, got {max_norm}")
+    if not p > 0:
+        raise ValueError(f"norm_type must be greater than 0, got {norm_type}")
+    with no_grad():
+        begin_inplace(w, False)
+    table = contiguous(w)
+    threads = embedding_threads(2 * x.size_, w.shape_[1], w.dtype_)
+    scratch = <char*>scratch_take(nbytes)
+    with nogil:
+        g = embedding_group(x.ptr, x.dtype_ == INT64, x.size_, w.shape_[0], -1, scratch)
+        embedding_renorm(w.dtype_, g, w.shape_[1], p, limit, table.ptr, threads)
+    scratch_give(scratch, nbytes)
+    if table is not w:
+        copy_into(w, table)
+    return 0
+
+
 cdef int check_unchanged(Tensor x, long V) except -1:
     """The array that from_numpy() shares may have changed without a version to tell."""
     cdef long bad = embedding_first_bad(x.ptr, x.dtype_ == INT64, x.size_, V)
@@ -71,8 +103,10 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0,
               scale_grad_by_freq=False, sparse=False):
     """weight[input]: for each index the row of weight (V, D), shape (*input.shape, D).
 
-    The row padding_idx gets no gradient. With sparse=True the gradient of weight, a leaf,
-    holds only the rows used. max_norm and scale_grad_by_freq are not supported.
+    The row padding_idx gets no gradient. With max_norm, rows used whose norm (norm_type: its p)
+    is larger are first scaled down to it, in place. With scale_grad_by_freq, the gradient of a
+    row is divided by how often it was used. With sparse=True the gradient of weight, a leaf,
+    holds only the rows used.
 
     >>> table = fastnn.tensor([[0.0, 1.0], [2.0, 3.0]])
     >>> fastnn.nn.functional.embedding(fastnn.tensor([1, 0, 1]), table).tolist()
@@ -83,11 +117,10 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0,
     cdef long V = w.shape_[0], D = w.shape_[1], padding = checked_padding(padding_idx, V)
     cdef int d, threads
     cdef Node node
-    if max_norm is not None or scale_grad_by_freq:
-        raise NotImplementedError("max_norm and scale_grad_by_freq are not supported")
     x = checked_indices(input, V)
     if x.ndim_ == MAX_NDIM:
         raise ValueError(f"input may have at most {MAX_NDIM - 1} dimensions, got {x.ndim_}")
+    renorm(w, x, max_norm, norm_type)
     for d in range(x.ndim_):
         shape[d] = x.shape_[d]
     shape[x.ndim_] = D
@@ -101,6 +134,7 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0,
         node = new_node(embedding_backward, "embedding")
         node.input0 = edge(w)
         node.i[0], node.i[1], node.i[2], node.i[3] = V, D, padding, sparse
+        node.p[0] = bool(scale_grad_by_freq)
         save0(node, x)
         attach(y, node)
     return y
@@ -120,7 +154,7 @@ cdef int embedding_backward(Node node, Tensor dy) except -1:
         with nogil:
             g = embedding_group(x.ptr, x.dtype_ == INT64, x.size_, V, padding, scratch)
         sums.x, sums.which, sums.scale, sums.order, sums.taps = dy.ptr, g.place, NULL, NULL, NULL
-        sums.dtype, sums.D = dy.dtype_, node.i[1]
+        sums.dtype, sums.D, sums.mean = dy.dtype_, node.i[1], node.p[0] != 0
         give_table(node.input0, sums, g, V, node.i[3], x.size_)
     finally:
         scratch_give(scratch, nbytes)

@@ -23,7 +23,7 @@ from fastnn._kernels.embedding_bag cimport (
     bag_scratch_bytes, bag_threads, bag_without,
 )
 from fastnn.ops.embedding cimport (
-    check_unchanged, checked_indices, checked_padding, checked_table, give_table,
+    check_unchanged, checked_indices, checked_padding, checked_table, give_table, renorm,
 )
 from fastnn.ops.registry import op
 
@@ -130,8 +130,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0,
     input: (bags, n), or all bags end to end in one dimension, and then offsets say where each
     begins (with include_last_offset also where the last one ends). An empty bag gives zeros.
     per_sample_weights: what each row is multiplied by, for mode "sum". The row padding_idx
-    counts as absent. sparse: as for embedding(), not for mode "max". max_norm and
-    scale_grad_by_freq are not supported.
+    counts as absent. max_norm, norm_type, scale_grad_by_freq and sparse: as for embedding(), the
+    last two not for mode "max".
 
     >>> table = fastnn.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
     >>> bags, offsets = fastnn.tensor([0, 2, 1]), fastnn.tensor([0, 2])
@@ -147,13 +147,13 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0,
     cdef int32_t* tap
     cdef bint graph
     cdef int kind, threads
-    if max_norm is not None or scale_grad_by_freq:
-        raise NotImplementedError("max_norm and scale_grad_by_freq are not supported")
     if mode not in modes:
         raise ValueError(f"mode must be 'sum', 'mean' or 'max', got {mode!r}")
     kind = modes[mode]
     if kind == BAG_MAX and sparse:
         raise ValueError("mode 'max' does not support sparse gradients")
+    if kind == BAG_MAX and scale_grad_by_freq:
+        raise ValueError("mode 'max' does not support scale_grad_by_freq")
     x = checked_indices(input, V)
     if x.ndim_ == 2:
         if offsets is not None:
@@ -165,6 +165,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0,
     else:
         raise ValueError(f"input must have one or two dimensions, got shape {shape_text(x)}")
     scale = checked_scale(per_sample_weights, x, w, kind)
+    renorm(w, x, max_norm, norm_type)
 
     which = cast(x, INT64)
     graph = needs_graph(w) or (scale is not None and needs_graph(scale))
@@ -192,7 +193,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2.0,
     if graph:
         node = new_node(embedding_bag_backward, "embedding_bag")
         node.input0 = edge(w)
-        node.i[0], node.i[1], node.i[2] = kind, sparse, V
+        node.i[0], node.i[1], node.i[2], node.i[3] = kind, sparse, V, bool(scale_grad_by_freq)
         save0(node, which)
         if scale is not None:
             node.input1 = edge(scale)
@@ -243,6 +244,7 @@ cdef int table_backward(Node node, const Bags* bags, Tensor dy, Tensor taps) exc
         with nogil:
             g = embedding_group(<const char*>bags.which, True, n, V, -1, scratch)
             sums = bag_backward(bags, g, dy.ptr, tap, scratch + group_bytes)
+        sums.mean = node.i[3]
         give_table(node.input0, sums, g, V, node.i[1], n)
     finally:
         scratch_give(scratch, nbytes)

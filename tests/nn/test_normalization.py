@@ -68,8 +68,6 @@ def test_embedding():
     assert frozen.weight.data_ptr() == weight.data_ptr()
     with pytest.raises(ValueError, match="within num_embeddings=4, got 4"):
         nn.Embedding(4, 2, padding_idx=4)
-    with pytest.raises(NotImplementedError, match="max_norm"):
-        nn.Embedding(4, 2, max_norm=1.0)
 
 
 def test_initial_values():

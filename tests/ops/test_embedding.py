@@ -85,5 +85,74 @@ def test_errors():
         embedding(index, from_numpy(np.zeros(3)))
     with pytest.raises(ValueError, match="padding_idx 5 is out of range"):
         embedding(index, table, padding_idx=5)
-    with pytest.raises(NotImplementedError, match="max_norm"):
-        embedding(index, table, max_norm=1.0)
+    with pytest.raises(ValueError, match="max_norm must not be negative, got -1"):
+        embedding(index, table, max_norm=-1.0)
+    with pytest.raises(ValueError, match="norm_type must be greater than 0, got 0"):
+        embedding(index, table, max_norm=1.0, norm_type=0.0)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("p", [0.5, 1.0, 2.0, 3.0, float("inf")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_used_are_scaled_down_to_the_largest_norm(level, p, dtype):
+    rng = np.random.default_rng(3)
+    table = rng.standard_normal((9, 37)).astype(dtype)
+    indices = np.array([[1, 1, 7], [0, 7, 8]])
+    norms = np.linalg.norm(table.astype(np.float64), p, 1)
+    limit = np.sort(norms[[0, 1, 7, 8]])[1:3].mean()
+    expected = table * np.minimum(limit / norms, 1)[:, None]
+    expected[2:7] = table[2:7]
+    with using_isa(level):
+        w = from_numpy(table.copy()).requires_grad_()
+        y = embedding(from_numpy(indices), w, max_norm=limit, norm_type=p)
+    rounding = 2e-6 if dtype == np.float32 else 1e-7  # the 1e-7 that PyTorch adds to the norm
+    np.testing.assert_allclose(w.detach().numpy(), expected, rtol=rounding)
+    assert np.array_equal(w.detach().numpy()[2:7], table[2:7])
+    assert np.array_equal(y.detach().numpy(), w.detach().numpy()[indices])
+
+
+def test_scaling_down_is_a_change_in_place():
+    array = np.full((4, 3), 2.0)
+    w = from_numpy(array).requires_grad_()
+    product = (w * w).sum()
+    embedding(from_numpy(np.array([1])), w, max_norm=1.0).sum().backward()
+    assert abs(np.linalg.norm(array[1]) - 1) < 1e-6 and (array[0] == 2).all()
+    np.testing.assert_array_equal(w.grad.numpy(), [[0.0] * 3, [1.0] * 3, [0.0] * 3, [0.0] * 3])
+    with pytest.raises(RuntimeError, match="in place"):
+        product.backward()
+    turned = from_numpy(np.full((3, 4), 2.0)).T
+    embedding(from_numpy(np.array([0])), turned, max_norm=1.0)
+    assert abs(np.linalg.norm(turned.numpy()[0]) - 1) < 1e-6 and (turned.numpy()[1:] == 2).all()
+    frozen = np.ones((2, 2))
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        embedding(from_numpy(np.array([0])), from_numpy(frozen), max_norm=1.0)
+
+
+def test_many_rows_are_scaled_on_several_threads():
+    table = np.random.default_rng(4).standard_normal((3000, 64)).astype(np.float32)
+    indices = from_numpy(np.arange(0, 3000, 2))
+    results = []
+    for threads in (1, 2, 3):
+        with num_threads(threads):
+            w = from_numpy(table.copy())
+            embedding(indices, w, max_norm=5.0)
+            assert last_team() == threads
+            results.append(w.numpy().tobytes())
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_gradients_divided_by_the_number_of_uses(sparse, padding_idx):
+    rng = np.random.default_rng(5)
+    indices, dy = rng.integers(0, 5, 40), rng.standard_normal((40, 19))
+    expected = np.zeros((7, 19))
+    for v in range(5):
+        if v != padding_idx:
+            expected[v] = dy[indices == v].mean(0)
+    w = from_numpy(np.zeros((7, 19))).requires_grad_()
+    y = embedding(from_numpy(indices), w, padding_idx, scale_grad_by_freq=True, sparse=sparse)
+    y.backward(from_numpy(dy))
+    found = (w.grad.to_dense() if sparse else w.grad).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-15)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import from_numpy, nn
+from fastnn import from_numpy
 from fastnn.ops.embedding_bag import embedding_bag
 from fastnn.testing import last_team, levels, num_threads, using_isa
 from tests.references.embedding import embedding_bag as reference
@@ -208,6 +208,5 @@ def test_errors():
         per_sample_weights=fastnn.ones(1, 2, dtype=fastnn.float64),
     )
     refuses(ValueError, "padding_idx 5", wide, w, padding_idx=5)
-    refuses(NotImplementedError, "max_norm", wide, w, max_norm=1.0)
-    with pytest.raises(NotImplementedError, match="EmbeddingBag: max_norm"):
-        nn.EmbeddingBag(3, 4, max_norm=1.0)
+    refuses(ValueError, "max_norm must not be negative, got -1", wide, w, max_norm=-1.0)
+    refuses(ValueError, "scale_grad_by_freq", wide, w, mode="max", scale_grad_by_freq=True)
