@@ -124,7 +124,7 @@ UNARY(mish, a * v_tanh(v_softplus(a)))
 UNARY(softplus, v_select(v_lt(p1, p0 * a), a, v_softplus(p0 * a) / p0))
 UNARY(clamp, v_min(p1, v_max(p0, a)))
 UNARY(hardsigmoid, v_clamp(a + v_set1(3), 0, 6) / v_set1(6))
-UNARY(hardswish, a * v_clamp(a + v_set1(3), 0, 6) / v_set1(6))
+UNARY(hardswish, a * (v_clamp(a + v_set1(3), 0, 6) / v_set1(6)))
 UNARY(hardshrink, v_select(v_within(a, p0), v_zero(), a))
 UNARY(softshrink, v_select(v_within(a, p0), v_zero(), a - v_copy_sign(p0, a)))
 UNARY(tanhshrink, a - v_tanh(a))
@@ -165,6 +165,7 @@ BINARY(tanh_backward, a * v_fnma(b, b, ONE))     /* b = y */
 BINARY(gelu_backward, a * v_fma(b, v_normal_pdf(b), v_normal_cdf(b)))       /* b = x */
 INLINE vec v_gelu_tanh_slope(vec x)
 {
+    x = v_clamp(x, -32, 32); /* beyond, the slope is 0 or 1 and the cube may be infinite */
     vec t = v_tanh(v_gelu_inner(x));
     return HALF * v_fma(x * v_fnma(t, t, ONE), v_gelu_inner_slope(x), ONE + t);
 }
