@@ -10,20 +10,20 @@
  * a time, and kept in scratch until their gradient is written. Called by
  * _kernels/cross_entropy.pyx. */
 
-enum { CROSS_ENTROPY_FEW = 64, CROSS_ENTROPY_WIDE = 4 * VL };
+enum { CROSS_ENTROPY_FEW = 64 }; /* classes of rows that are turned */
 
 /* --- samples side by side --- */
 
 /* what the target classes of some samples say: 1 where there is one, q and x of the class */
 typedef struct {
-    real valid[CROSS_ENTROPY_WIDE], share[CROSS_ENTROPY_WIDE], score[CROSS_ENTROPY_WIDE];
+    real valid[SOFTMAX_WIDE], share[SOFTMAX_WIDE], score[SOFTMAX_WIDE];
 } cross_entropy_classes;
 
 INLINE void cross_entropy_look_up(const cross_entropy_args *t, const int rows, long c, long cols,
                                   cross_entropy_classes *found)
 {
     const real *x = t->x, *weight = t->weight;
-    for (long i = 0; i < CROSS_ENTROPY_WIDE; i++)
+    for (long i = 0; i < SOFTMAX_WIDE; i++)
         found->valid[i] = found->share[i] = found->score[i] = 0;
     for (long i = 0; i < cols; i++) {
         const int64_t k = t->target[c + i];
@@ -51,7 +51,7 @@ INLINE vec cross_entropy_goal(const cross_entropy_args *t, long j, vec probabili
 INLINE void cross_entropy_samples(const cross_entropy_args *t, const int rows, const int soft,
                                   long c, const int nv, long cols)
 {
-    const long n = t->n, step = t->step, wide = CROSS_ENTROPY_WIDE;
+    const long n = t->n, step = t->step, wide = SOFTMAX_WIDE;
     real *e = t->scratch, *dx = t->dx;
     const real *x = rows ? e : (const real *)t->x + c, *goal = t->probability;
     const long apart = rows ? wide : step;

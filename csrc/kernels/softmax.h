@@ -149,7 +149,3 @@ static void logsumexp_backward_rows(const softmax_args *t)
             v_store_n(dx + j, slope * softmax_exp(v_load_n(x + j, n - j) - shift), n - j);
     }
 }
-
-#define SOFTMAX_ROWS \
-    .softmax_rows = {softmax_rows, log_softmax_rows, logsumexp_rows, softmax_backward_rows, \
-                     log_softmax_backward_rows, logsumexp_backward_rows},

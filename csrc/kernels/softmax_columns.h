@@ -2,7 +2,8 @@
  *
  * The formulas are those of softmax.h; a vector holds the same place of VL columns. A few
  * vectors of columns are taken at a time, and stay in cache from the pass for the maximum
- * to those for the sum and the result. Called by _kernels/softmax.pyx. */
+ * to those for the sum and the result. Short rows are turned into columns first.
+ * Called by _kernels/softmax.pyx. */
 
 enum { SOFTMAX_TALL = 64 }; /* of a sum: no chain of additions is long */
 
@@ -159,7 +160,60 @@ SOFTMAX_COLUMNS(softmax_backward)
 SOFTMAX_COLUMNS(log_softmax_backward)
 SOFTMAX_COLUMNS(logsumexp_backward)
 
-#define SOFTMAX_COLUMNS_ROWS                                                          \
-    .softmax_columns = {softmax_columns, log_softmax_columns, logsumexp_columns,      \
-                        softmax_backward_columns, log_softmax_backward_columns,       \
-                        logsumexp_backward_columns},
+/* --- short rows --- */
+
+/* turned are rows of so few numbers, unless there are hardly any, so many at a time */
+enum { SOFTMAX_FEW = 40, SOFTMAX_ALONE = 4, SOFTMAX_WIDE = 4 * VL };
+
+/* which arrays have n numbers for each row; the others have one */
+enum { TURN_X = 1, TURN_Y = 2, TURN_DY = 4, TURN_OUT = 8 };
+
+INLINE const real *softmax_turn(int turned, const void *x_, long i, long n, long rows, real *to)
+{
+    const real *x = x_;
+    if (!x) return 0;
+    if (!turned) return x + i;
+    copy_transposed(x + i * n, n, to, SOFTMAX_WIDE, n, rows);
+    return to;
+}
+
+/* Rows that would leave most of a vector empty are turned into columns, some at a time. */
+static void softmax_short_rows(softmax_fn columns, int turned, const softmax_args *t)
+{
+    real x[SOFTMAX_FEW * SOFTMAX_WIDE], y[SOFTMAX_FEW * SOFTMAX_WIDE];
+    real dy[SOFTMAX_FEW * SOFTMAX_WIDE], out[SOFTMAX_FEW * SOFTMAX_WIDE];
+    const long n = t->n;
+    softmax_args part = *t;
+    part.step = SOFTMAX_WIDE;
+    for (long i = 0; i < t->count; i += SOFTMAX_WIDE) {
+        part.count = at_most(SOFTMAX_WIDE, t->count - i);
+        part.x = softmax_turn(turned & TURN_X, t->x, i, n, part.count, x);
+        part.y = softmax_turn(turned & TURN_Y, t->y, i, n, part.count, y);
+        part.dy = softmax_turn(turned & TURN_DY, t->dy, i, n, part.count, dy);
+        part.out = turned & TURN_OUT ? out : (real *)t->out + i;
+        columns(&part);
+        if (turned & TURN_OUT)
+            copy_transposed(out, SOFTMAX_WIDE, (real *)t->out + i * n, n, part.count, n);
+    }
+}
+
+#define SOFTMAX_ANY_ROWS(NAME, TURNED)                                      \
+    static void NAME##_any_rows(const softmax_args *t)                      \
+    {                                                                       \
+        if (VL > 1 && t->n <= SOFTMAX_FEW && t->count > SOFTMAX_ALONE)      \
+            softmax_short_rows(NAME##_columns, TURNED, t);                  \
+        else                                                                \
+            NAME##_rows(t);                                                 \
+    }
+SOFTMAX_ANY_ROWS(softmax, TURN_X | TURN_OUT)
+SOFTMAX_ANY_ROWS(log_softmax, TURN_X | TURN_OUT)
+SOFTMAX_ANY_ROWS(logsumexp, TURN_X)
+SOFTMAX_ANY_ROWS(softmax_backward, TURN_Y | TURN_DY | TURN_OUT)
+SOFTMAX_ANY_ROWS(log_softmax_backward, TURN_Y | TURN_DY | TURN_OUT)
+SOFTMAX_ANY_ROWS(logsumexp_backward, TURN_X | TURN_OUT)
+
+#define SOFTMAX_ALL(SUFFIX)                                                       \
+    {softmax_##SUFFIX, log_softmax_##SUFFIX, logsumexp_##SUFFIX,                  \
+     softmax_backward_##SUFFIX, log_softmax_backward_##SUFFIX,                    \
+     logsumexp_backward_##SUFFIX}
+#define SOFTMAX_ROWS .softmax_rows = SOFTMAX_ALL(any_rows), .softmax_columns = SOFTMAX_ALL(columns),
