@@ -1,4 +1,4 @@
-# 2-D convolution: the plan of one pass, made under the GIL, and the passes.
+# Convolution: the plan of one pass, made under the GIL, and the passes.
 
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.runtime cimport epilogue

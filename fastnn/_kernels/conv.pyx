@@ -1,4 +1,4 @@
-"""2-D convolution without im2col, on the batch-reduce tile of gemm.h.
+"""Convolution without im2col, on the batch-reduce tile of gemm.h.
 
 Activations are channels-last: for one kernel row the taps (kw, c) of an output
 pixel are KW * C numbers in a row, and the next pixel starts sw * C later. So a
@@ -19,7 +19,7 @@ from fastnn._kernels.conv_pack cimport Packing, pack_panels
 from fastnn._kernels.conv_planar cimport (
     pack_planar, planar_item, plan_planar, should_run_planar,
 )
-from fastnn._kernels.conv_shape cimport is_depthwise
+from fastnn._kernels.conv_shape cimport result_image
 from fastnn._kernels.conv_winograd cimport (
     pack_winograd, plan_winograd, winograd_item, winograd_side,
 )
@@ -50,7 +50,7 @@ cdef size_t plan_correlation(Correlation* c, bint dense) noexcept nogil:
     c.in_place = s.KH * s.KW == 0 or usable_in_place(c)
     c.spread = dense and should_spread(c)
     set_bands(c, ceil_div(wanted, max(s.N * s.G, <long>1)), s.N, GROUP_BYTES)
-    c.panels = one_panel(c.K, s.O) if is_depthwise(s) else cut_panels(c.K, c.run * s.OW, s.O)
+    c.panels = one_panel(c.K, s.O) if s.depthwise else cut_panels(c.K, c.run * s.OW, s.O)
     c.packed_columns = padded_columns(c.K, s.O)
     c.parts = ceil_div(wanted, max(c.groups * s.G * c.bands, <long>1))
     c.parts = max(min(c.panels.count, c.parts), <long>1)
@@ -125,7 +125,7 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
                     gather(c, n, g, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
                 t.after = epilogue_from(&c.after, g * s.O + o, item)
                 output_run(c, &t, width, rows * s.OW, band + (oh - oh0) * s.sh * c.row * item, b,
-                           c.y + (n * c.y_n + oh * c.y_h + g * s.O + o) * item)
+                           result_image(c, n) + (oh * c.y_h + g * s.O + o) * item)
                 oh += rows
 
 
@@ -135,7 +135,7 @@ cdef void correlate(Correlation* c) noexcept nogil:
         task = planar_item
     elif c.tiling.side:
         task = winograd_item
-    elif is_depthwise(&c.s):
+    elif c.s.depthwise:
         task = depthwise_item
     parallel_for(task, c, c.groups * c.s.G * c.bands * c.parts, c.threads)
 
@@ -169,9 +169,9 @@ cdef void conv_image_key(const Correlation* c, const Py_ssize_t* w_strides,
     cdef int d
     key[1], key[2], key[3], key[4] = <long>c.K, s.G, s.O, s.C
     key[5], key[6], key[7] = s.KH, s.KW, 0 if c.planar else c.panels.width
-    key[12] = c.tiling.side
     for d in range(4):
         key[8 + d] = w_strides[d]
+    key[12], key[13], key[14] = c.tiling.side, s.KD, w_strides[4] if s.KD > 1 else 0
 
 
 cdef void conv_pack(Correlation* c, const char* w, const Py_ssize_t* w_strides,
@@ -179,7 +179,7 @@ cdef void conv_pack(Correlation* c, const char* w, const Py_ssize_t* w_strides,
     cdef Packing p
     p.w = w
     p.group, p.column, p.k = c.s.O * w_strides[0], w_strides[0], w_strides[1]
-    p.tap_h, p.tap_w = w_strides[2], w_strides[3]
+    p.tap_h, p.tap_w, p.tap_d = w_strides[2], w_strides[3], w_strides[4] if c.s.KD > 1 else 0
     pack(&p, c, image)
 
 
@@ -189,7 +189,8 @@ cdef void conv_forward(Correlation* c, const char* x, const char* image, const e
     c.scratch = scratch
     c.y_w = c.s.G * c.s.O
     c.y_h = c.y_w * c.s.OW
-    c.y_n = c.y_h * c.s.OH
+    c.y_d = c.y_h * c.s.OH
+    c.y_n = c.y_d * c.s.OD
     correlate(c)
 
 
@@ -221,66 +222,76 @@ cdef void set_phase(Phase* p, long r, long size, long kernel, long stride, long 
         p.dilation = 1
 
 
+cdef void set_phases(Phase* p, const ConvShape* s, long r) noexcept nogil:
+    """Depth, rows and columns of phase r of sd * sh * sw."""
+    set_phase(&p[0], r // (s.sh * s.sw), s.D, s.KD, s.sd, s.dd, s.front)
+    set_phase(&p[1], r // s.sw % s.sh, s.H, s.KH, s.sh, s.dh, s.top)
+    set_phase(&p[2], r % s.sw, s.W, s.KW, s.sw, s.dw, s.left)
+
+
 cdef bint plan_phase(Correlation* c, const ConvShape* f, const Py_ssize_t* dy_strides,
-                     const Phase* h, const Phase* w, size_t* scratch_bytes) noexcept nogil:
+                     const Phase* p, size_t* scratch_bytes) noexcept nogil:
     """The correlation of dy that gives one phase of dx; False if the phase has no pixels."""
     cdef ConvShape* s = &c.s
-    s.dtype, s.N, s.G, s.C, s.X, s.O = f.dtype, f.N, f.G, f.O, f.O, f.C
-    if is_depthwise(f):
-        s.C, s.O = 1, f.O
-    s.H, s.W, s.OH, s.OW = f.OH, f.OW, h.size, w.size
-    s.KH, s.KW, s.sh, s.sw = h.count, w.count, 1, 1
-    s.dh, s.dw, s.top, s.left = h.dilation, w.dilation, h.pad, w.pad
-    if s.KH * s.KW == 0:             # no tap reaches these pixels: sums of nothing
-        s.KH = s.KW = 0
+    s[0] = f[0]
+    s.N, s.X, s.O = f.N // f.OD * p[0].size, f.O, f.X
+    s.D, s.H, s.W, s.OD, s.OH, s.OW = f.OD, f.OH, f.OW, p[0].size, p[1].size, p[2].size
+    s.KD, s.KH, s.KW, s.sd, s.sh, s.sw = p[0].count, p[1].count, p[2].count, 1, 1, 1
+    s.dd, s.dh, s.dw = p[0].dilation, p[1].dilation, p[2].dilation
+    s.front, s.top, s.left = p[0].pad, p[1].pad, p[2].pad
+    if s.KD * s.KH * s.KW == 0:      # no tap reaches these pixels: sums of nothing
+        s.KD, s.KH, s.KW = 1, 0, 0
         s.dh = s.dw = 1
-    set_source(c, dy_strides)
-    if s.OH == 0 or s.OW == 0:
+    s.C = s.KD if f.depthwise else s.KD * f.O
+    if s.OD == 0 or s.OH == 0 or s.OW == 0:
         return False
+    set_source(c, dy_strides)
     scratch_bytes[0] = plan_correlation(c, f.sh == 1 and f.sw == 1)
     return True
 
 
 cdef size_t plan_backward_data(Correlation* c, const ConvShape* s,
                                const Py_ssize_t* dy_strides) noexcept:
-    cdef Phase h, w
-    cdef long rh, rw
+    cdef Phase[3] p
+    cdef long r
     cdef size_t nbytes, most = 0
     c.K = kernels(s.dtype)
     c.threads = team_for(s)
-    for rh in range(s.sh):
-        set_phase(&h, rh, s.H, s.KH, s.sh, s.dh, s.top)
-        for rw in range(s.sw):
-            set_phase(&w, rw, s.W, s.KW, s.sw, s.dw, s.left)
-            if plan_phase(c, s, dy_strides, &h, &w, &nbytes):
-                most = max(most, nbytes)
+    for r in range(s.sd * s.sh * s.sw):
+        set_phases(p, s, r)
+        if plan_phase(c, s, dy_strides, p, &nbytes):
+            most = max(most, nbytes)
     return most
+
+
+cdef inline long last_tap(const Phase* p) noexcept nogil:
+    return p.first + (p.count - 1) * p.step
 
 
 cdef void conv_backward_data(Correlation* c, const ConvShape* s, const char* dy,
                              const Py_ssize_t* dy_strides, const char* w,
                              const Py_ssize_t* w_strides, char* dx, char* scratch) noexcept nogil:
-    cdef Phase ph, pw
+    cdef Phase[3] ph
     cdef Packing p
-    cdef long rh, rw, item = itemsize(s.dtype), pixel = s.G * s.X
+    cdef long r, item = itemsize(s.dtype), pixel = s.G * s.X, w_d = w_strides[4] if s.KD > 1 else 0
     cdef size_t nbytes
-    for rh in range(s.sh):
-        set_phase(&ph, rh, s.H, s.KH, s.sh, s.dh, s.top)
-        for rw in range(s.sw):
-            set_phase(&pw, rw, s.W, s.KW, s.sw, s.dw, s.left)
-            if not plan_phase(c, s, dy_strides, &ph, &pw, &nbytes):
-                continue
-            p.group, p.column, p.k = s.O * w_strides[0], w_strides[1], w_strides[0]
-            if is_depthwise(s):
-                p.column = w_strides[0]
-            p.tap_h, p.tap_w = -ph.step * w_strides[2], -pw.step * w_strides[3]
-            p.w = w + ((ph.first + (ph.count - 1) * ph.step) * w_strides[2]
-                       + (pw.first + (pw.count - 1) * pw.step) * w_strides[3]) * item
-            pack(&p, c, scratch)
-            c.x, c.w, c.after = dy, scratch, no_epilogue()
-            c.scratch = scratch + c.packed_bytes
-            c.y = dx + (rh * s.W + rw) * pixel * item
-            c.y_w = s.sw * pixel
-            c.y_h = s.sh * s.W * pixel
-            c.y_n = s.H * s.W * pixel
-            correlate(c)
+    p.group, p.column, p.k = s.O * w_strides[0], w_strides[1], w_strides[0]
+    if s.depthwise:
+        p.column = w_strides[0]
+    for r in range(s.sd * s.sh * s.sw):
+        set_phases(ph, s, r)
+        if not plan_phase(c, s, dy_strides, ph, &nbytes):
+            continue
+        p.tap_d, p.tap_h = -ph[0].step * w_d, -ph[1].step * w_strides[2]
+        p.tap_w = -ph[2].step * w_strides[3]
+        p.w = w + (last_tap(&ph[0]) * w_d + last_tap(&ph[1]) * w_strides[2]
+                   + last_tap(&ph[2]) * w_strides[3]) * item
+        pack(&p, c, scratch)
+        c.x, c.w, c.after = dy, scratch, no_epilogue()
+        c.scratch = scratch + c.packed_bytes
+        c.y = dx + ((r // (s.sh * s.sw) * s.H + r // s.sw % s.sh) * s.W + r % s.sw) * pixel * item
+        c.y_w = s.sw * pixel
+        c.y_h = s.sh * s.W * pixel
+        c.y_d = s.sd * s.H * s.W * pixel
+        c.y_n = s.D * s.H * s.W * pixel
+        correlate(c)

@@ -1,6 +1,6 @@
 """Depthwise convolution: each channel is correlated with a filter of its own.
 
-The shape says so by X > C (conv_shape.pxd). Bands of rows, gathering, phases of the
+Bands of rows, gathering, phases of the
 stride, partial sums and packed weights ([KH][KW][all channels]) are those of every
 convolution; what differs is what is done with a gathered row, a vector of channels
 at a time. Called by conv.pyx and conv_weight.pyx.
@@ -9,7 +9,7 @@ at a time. Called by conv.pyx and conv_weight.pyx.
 from libc.string cimport memset
 
 from fastnn._kernels.conv_gather cimport band_start, gather
-from fastnn._kernels.conv_shape cimport ConvShape
+from fastnn._kernels.conv_shape cimport ConvShape, result_image
 from fastnn._kernels.runtime cimport aligned, depthwise_args, itemsize
 
 cdef enum:
@@ -35,7 +35,7 @@ cdef void depthwise_item(void* context, long item_index, int thread) noexcept no
         if (oh - oh0) % c.step == 0:
             gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
         d.x = band + (oh - oh0) * s.sh * c.row * item
-        d.y = c.y + (n * c.y_n + oh * c.y_h) * item
+        d.y = result_image(c, n) + oh * c.y_h * item
         c.K.depthwise_row(&d)
 
 

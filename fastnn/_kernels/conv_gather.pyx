@@ -1,15 +1,16 @@
 """The rows of input that a convolution reads, gathered into scratch.
 
-A band of output rows reads a band of input rows, which is copied, padded and laid
-out channels-last, a few rows before they are needed; or used as it lies where that
-serves. Rows too short for a tile are spread: copied once for each tap, shifted, so that
-all pixels of an image follow upon each other. For the weight gradient the channels may
-be laid out in blocks. Called by conv.pyx, conv_weight.pyx and conv_depthwise.pyx.
+A band of output rows reads a band of input rows, which is copied, padded and laid out
+channels-last, a few rows before they are needed; or used as it lies where that serves.
+Of volumes the images that the taps read come to lie side by side. Rows too short for a
+tile are spread: copied once for each tap, shifted, so that all pixels of an image follow
+upon each other. For the weight gradient the channels may be laid out in blocks. Called
+by conv.pyx, conv_weight.pyx and conv_depthwise.pyx.
 """
 
 from libc.string cimport memset
 
-from fastnn._kernels.conv_shape cimport is_depthwise
+from fastnn._kernels.conv_shape cimport gathered_channels
 from fastnn._kernels.runtime cimport aligned, ceil_div, itemsize, prefetch, team_size
 
 cdef enum:
@@ -31,7 +32,7 @@ cdef long items_wanted(const ConvShape* s) noexcept nogil:
 
 cdef int team_for(const ConvShape* s) noexcept nogil:
     cdef double moved = <double>s.N * s.G * (s.H * s.W * s.X + s.OH * s.OW * s.O)
-    return team_size(flops(s) / (20 if is_depthwise(s) else 100) + moved * 0.2)
+    return team_size(flops(s) / (20 if s.depthwise else 100) + moved * 0.2)
 
 
 cdef inline long rows_read(const ConvShape* s, long rows) noexcept nogil:
@@ -50,7 +51,7 @@ cdef bint should_spread(const Correlation* c) noexcept nogil:
     but (64,64,8,8)->64 7 % slower."""
     cdef const ConvShape* s = &c.s
     cdef long rows = c.K.gemm_rows[2]
-    if c.fold or s.sh > 1 or is_depthwise(s):
+    if c.fold or s.sh > 1 or s.depthwise:
         return False
     if c.in_place:
         return s.KH * s.KW == 1 and s.sw == 1 and c.x_h == s.W * c.x_w and s.W == s.OW
@@ -64,13 +65,14 @@ cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) 
     images in groups, of at most so many images and bytes."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), most, copies = s.KW if c.spread else 1
+    cdef long channels = gathered_channels(s) * (s.KH if c.fold else 1)
     cdef long width = s.OW if c.spread else max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
     if c.in_place:
         c.pixel, c.row = c.x_w, c.x_h
     else:
-        c.pixel = s.X * s.KH if c.fold else ceil_div(s.X, c.blocks)
+        c.pixel = ceil_div(channels, c.blocks)
         c.row = width * c.pixel
-    most = BAND_BYTES // max(width * s.X * (s.KH if c.fold else 1) * item, <long>1)
+    most = BAND_BYTES // max(width * channels * item, <long>1)
     if not c.fold:
         most = (most - rows_read(s, 1)) // s.sh + 1
     c.bands = min(max(ceil_div(s.OH, max(most, <long>1)), wanted), s.OH)
@@ -82,7 +84,9 @@ cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) 
     c.tap_h = s.dh * c.row
     c.tap_w = rows_read(s, c.band) * c.row if c.spread else s.dw * c.pixel
     c.block = c.row * (c.band if c.fold else rows_read(s, c.band)) * copies
-    c.image = c.x_n if c.in_place else c.block * c.blocks
+    c.image = c.block * c.blocks
+    if c.in_place:
+        c.image = c.x_n if s.OD == 1 else s.sd * c.x_d
     c.images = 1
     if c.spread and c.bands == 1:
         c.images = max(min(images, group_bytes // max(c.block * c.blocks * item, <long>1)), <long>1)
@@ -90,12 +94,13 @@ cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) 
     c.scratch_step = 0
     if not c.in_place:
         c.row_offset = aligned(c.images * c.image * item)
-        c.scratch_step = c.row_offset + (aligned(s.W * s.X * item) if turns_rows(c) else 0)
+        c.scratch_step = c.row_offset + (aligned(s.W * s.C * item) if turns_rows(c) else 0)
 
 
 cdef bint usable_in_place(const Correlation* c) noexcept nogil:
     cdef const ConvShape* s = &c.s
-    return (s.top <= 0 and s.left <= 0
+    return (s.KD == 1 and (s.OD == 1 or (s.front == 0 and s.OD * s.sd == s.D))
+            and (s.OD == 1 or s.N == s.OD or c.x_n == s.D * c.x_d) and s.top <= 0 and s.left <= 0
             and (s.OH - 1) * s.sh - s.top + (s.KH - 1) * s.dh < s.H
             and (s.OW - 1) * s.sw - s.left + (s.KW - 1) * s.dw < s.W
             and (c.x_c == 1 or s.X == 1) and (s.KW == 1 or s.dw > 1 or c.x_w == s.X))
@@ -103,6 +108,7 @@ cdef bint usable_in_place(const Correlation* c) noexcept nogil:
 
 cdef void set_source(Correlation* c, const Py_ssize_t* strides) noexcept nogil:
     c.x_n, c.x_c, c.x_h, c.x_w = strides[0], strides[1], strides[2], strides[3]
+    c.x_d = strides[4] if c.s.D > 1 else 0
 
 
 cdef void zero_pixels(char* dst, long pitch, long n, long pixels, long item) noexcept nogil:
@@ -155,33 +161,67 @@ cdef void gather_row(const Correlation* c, const char* src, long channels, long 
                       dst + kw * c.tap_w * itemsize(s.dtype))
 
 
-cdef void gather_blocks(const Correlation* c, const char* src, char* row, long b0, long b1,
-                        char* dst) noexcept nogil:
-    """Some blocks of the channels of a row; `row` is room for it, channels-last."""
+cdef const char* source_row(const Correlation* c, long n, long g, long k, long h) noexcept nogil:
+    """Row h of the k-th channel that a group reads for image n, or NULL if it is outside."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), step = c.x_c, x_w = c.x_w, b, k
-    if turns_rows(c) and src != NULL:
-        k = block_start(c, b0)
-        c.K.copy_2d(src + k * step * item, x_w, step, row + k * item, s.X, 1, s.W,
-                    block_start(c, b1) - k)
-        src, step, x_w = row, 1, s.X
+    cdef long d = n % s.OD * s.sd - s.front + k // s.X * s.dd
+    if not (0 <= h < s.H and 0 <= d < s.D):
+        return NULL
+    return c.x + itemsize(s.dtype) * (n // s.OD * c.x_n + d * c.x_d
+                                      + (g * s.X + k % s.X) * c.x_c + h * c.x_h)
+
+
+cdef long run_of_channels(const Correlation* c, long k, long end) noexcept nogil:
+    """How many of the channels k..end are of one image."""
+    return min(end - k, c.s.X - k % c.s.X)
+
+
+cdef void turn_row(const Correlation* c, long n, long g, long h, long k, long end,
+                   char* row) noexcept nogil:
+    """Lays the channels k..end of row h out channels-last."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), run
+    cdef const char* src
+    while k < end:
+        run = run_of_channels(c, k, end)
+        src = source_row(c, n, g, k, h)
+        if src != NULL:
+            c.K.copy_2d(src, c.x_w, c.x_c, row + k * item, s.C, 1, s.W, run)
+        k += run
+
+
+cdef void gather_blocks(const Correlation* c, long n, long g, long h, char* row, long b0, long b1,
+                        char* dst) noexcept nogil:
+    """Some blocks of the channels of row h; `row` is room for it, channels-last."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), step = c.x_c, x_w = c.x_w, b, k, run, first, end
+    cdef const char* src
+    if turns_rows(c):
+        turn_row(c, n, g, h, block_start(c, b0), block_start(c, b1), row)
+        step, x_w = 1, s.C
     for b in range(b0, b1):
-        k = block_start(c, b)
-        gather_row(c, src + k * step * item if src != NULL else NULL, block_start(c, b + 1) - k,
-                   step, x_w, dst + b * c.block * item)
+        k = first = block_start(c, b)
+        end = block_start(c, b + 1)
+        while k < end:
+            run = run_of_channels(c, k, end)
+            src = source_row(c, n, g, k, h)
+            if src != NULL and turns_rows(c):
+                src = row + k * item
+            gather_row(c, src, run, step, x_w, dst + (b * c.block + k - first) * item)
+            k += run
 
 
-cdef void gather_folded(const Correlation* c, const char* x, long h, char* dst) noexcept nogil:
+cdef void gather_folded(const Correlation* c, long n, long g, long h, char* dst) noexcept nogil:
     """The KH input rows from h on, side by side as KH * C channels of one row."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), kh
-    if s.C == 1 and h >= 0 and h + (s.KH - 1) * s.dh < s.H:
-        gather_row(c, x + h * c.x_h * item, s.KH, s.dh * c.x_h, c.x_w, dst)
+    cdef const char* x = source_row(c, n, g, 0, h)
+    if s.C == 1 and x != NULL and h + (s.KH - 1) * s.dh < s.H:
+        gather_row(c, x, s.KH, s.dh * c.x_h, c.x_w, dst)
         return
     for kh in range(s.KH):
-        gather_row(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, s.C, c.x_c, c.x_w,
+        gather_row(c, source_row(c, n, g, 0, h + kh * s.dh), s.C, c.x_c, c.x_w,
                    dst + kh * s.C * item)
-        h += s.dh
 
 
 cdef char* band_start(const Correlation* c, long n, long g, long oh, long slot,
@@ -192,19 +232,24 @@ cdef char* band_start(const Correlation* c, long n, long g, long oh, long slot,
     if not c.in_place:
         return c.scratch + thread * c.scratch_step + slot * c.image * itemsize(s.dtype)
     return <char*>c.x + itemsize(s.dtype) * (
-        n * c.x_n + g * s.X * c.x_c + (oh * s.sh - s.top) * c.x_h - s.left * c.x_w)
+        n // s.OD * c.x_n + n % s.OD * s.sd * c.x_d + g * s.X * c.x_c
+        + (oh * s.sh - s.top) * c.x_h - s.left * c.x_w)
 
 
 cdef void fetch(const Correlation* c, long n, long h, long end) noexcept nogil:
     """Prefetches input rows h..end: forward of (32,64,32,32)->64 3x3 on 2 cores of a Xeon,
-    306 -> 317 GFLOP/s. Only where a row is all of use."""
+    306 -> 317 GFLOP/s. Only where a row is all of use; of the last image that the taps read."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), k
+    cdef const char* x
     if s.G > 1 or (c.x_c != 1 and c.x_w != 1):
         return
     for h in range(max(h, <long>0), min(end, s.H)):
+        x = source_row(c, n, 0, (s.KD - 1) * s.X, h)
+        if x == NULL:
+            return
         for k in range(1 if c.x_c == 1 else s.X):
-            prefetch(c.x + (n * c.x_n + h * c.x_h + k * c.x_c) * item, s.W * c.x_w * item)
+            prefetch(x + k * c.x_c * item, s.W * c.x_w * item)
 
 
 cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end, long b0,
@@ -212,16 +257,13 @@ cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long e
     """Gathers what output rows oh..end read of the blocks b0..b1 and those from oh0 on before
     them did not, and asks for what as many further ones will."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), h0 = oh0 * s.sh - s.top, r, h
+    cdef long item = itemsize(s.dtype), h0 = oh0 * s.sh - s.top, r
     cdef long last = rows_read(s, end - oh0)
-    cdef const char* x = c.x + (n * c.x_n + g * s.X * c.x_c) * item
     cdef char* row = c.scratch + thread * c.scratch_step + c.row_offset
     if c.fold:
         for r in range(oh - oh0, end - oh0):
-            gather_folded(c, x, h0 + r * s.sh, band + r * c.row * item)
+            gather_folded(c, n, g, h0 + r * s.sh, band + r * c.row * item)
     elif not c.in_place:
         for r in range(rows_read(s, oh - oh0), last):
-            h = h0 + r
-            gather_blocks(c, x + h * c.x_h * item if 0 <= h < s.H else NULL, row, b0, b1,
-                          band + r * c.row * item)
+            gather_blocks(c, n, g, h0 + r, row, b0, b1, band + r * c.row * item)
     fetch(c, n, h0 + last, h0 + last + (end - oh) * s.sh)

@@ -5,7 +5,7 @@ from fastnn._kernels.conv_shape cimport Correlation
 cdef struct Packing:
     const Correlation* c
     const char* w
-    long group, column, k, tap_h, tap_w      # strides of w in the roles it plays here
+    long group, column, k, tap_d, tap_h, tap_w      # strides of w in the roles it plays here
     char* packed
 
 # the weights of input channels k0..k1 of a panel: to[kh][kw][k][its columns], taps `tap` apart

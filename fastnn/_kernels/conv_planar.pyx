@@ -9,7 +9,8 @@ by conv.pyx.
 
 from libc.string cimport memcpy, memset
 
-from fastnn._kernels.conv_shape cimport ConvShape, is_depthwise
+from fastnn._kernels.conv_gather cimport source_row
+from fastnn._kernels.conv_shape cimport ConvShape, result_image
 from fastnn._kernels.runtime cimport (
     NORM_LINES, aligned, ceil_div, epilogue, epilogue_from, gemm_tile_args, itemsize, no_epilogue,
 )
@@ -36,7 +37,7 @@ cdef bint should_run_planar(const Correlation* c) noexcept nogil:
     (32,32,32,32)->3 3x3 1145 -> 540, of (64,1,28,28)->6 5x5 205 -> 150."""
     cdef const ConvShape* s = &c.s
     return (2 * s.O <= c.K.vl and 2 * s.OW >= c.K.vl and s.sw == 1 and (s.dh == 1 or s.KH == 1)
-            and not is_depthwise(s) and s.KH * s.KW * s.C >= LEAST_TERMS)
+            and not s.depthwise and s.KH * s.KW * s.C >= LEAST_TERMS)
 
 
 cdef size_t plan_planar(Correlation* c, long wanted) noexcept nogil:
@@ -56,31 +57,37 @@ cdef size_t plan_planar(Correlation* c, long wanted) noexcept nogil:
 cdef void pack_planar(const Packing* p) noexcept nogil:
     """packed[g][o][kw][kh][c]"""
     cdef const ConvShape* s = &p.c.s
-    cdef long item = itemsize(s.dtype), terms = s.KH * s.C, g, o, kw
+    cdef long item = itemsize(s.dtype), terms = s.KH * s.C, g, o, kw, kd
     cdef const char* w
     cdef char* packed = p.packed
     for g in range(s.G):
         for o in range(s.O):
             w = p.w + (g * p.group + o * p.column) * item
             for kw in range(s.KW):
-                p.c.K.copy_2d(w + kw * p.tap_w * item, p.tap_h, p.k, packed, s.C, 1, s.KH, s.C)
+                for kd in range(s.KD):
+                    p.c.K.copy_2d(w + (kw * p.tap_w + kd * p.tap_d) * item, p.tap_h, p.k,
+                                  packed + kd * s.X * item, s.C, 1, s.KH, s.X)
                 packed += terms * item
 
 
-cdef void gather_planes(const Correlation* c, const char* x, long h, char* dst) noexcept nogil:
+cdef void gather_planes(const Correlation* c, long n, long g, long h, char* dst) noexcept nogil:
     """Input row h of all channels, padded."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), width = width_of(s), k
+    cdef long item = itemsize(s.dtype), width = width_of(s), k, kd
+    cdef const char* x
     cdef long first = min(max(s.left, <long>0), width)
     cdef long last = max(min(s.W + s.left, width), first)
-    if not 0 <= h < s.H:
-        memset(dst, 0, width * s.C * item)
-        return
-    for k in range(s.C):
-        memset(dst + k * width * item, 0, first * item)
-        memset(dst + (k * width + last) * item, 0, (width - last) * item)
-    c.K.copy_2d(x + (h * c.x_h + (first - s.left) * c.x_w) * item, c.x_c, c.x_w,
-                dst + first * item, width, 1, s.C, last - first)
+    for kd in range(s.KD):
+        x = source_row(c, n, g, kd * s.X, h)
+        if x == NULL:
+            memset(dst, 0, width * s.X * item)
+        else:
+            for k in range(s.X):
+                memset(dst + k * width * item, 0, first * item)
+                memset(dst + (k * width + last) * item, 0, (width - last) * item)
+            c.K.copy_2d(x + (first - s.left) * c.x_w * item, c.x_c, c.x_w, dst + first * item,
+                        width, 1, s.X, last - first)
+        dst += width * s.X * item
 
 
 cdef void fill_bias(const Correlation* c, long g, long columns, char* tile) noexcept nogil:
@@ -111,11 +118,10 @@ cdef void planar_item(void* context, long item_index, int thread) noexcept nogil
     cdef char* band = c.scratch + thread * aligned(c.scratch_step)
     cdef char* tile = band + c.image * item
     cdef char* start = tile + s.O * columns * item      # what a tile starts from: the bias
-    cdef const char* x = c.x + (n * c.x_n + g * s.C * c.x_c) * item
     cdef char* y
     cdef gemm_tile_args t
     for r in range((end - oh0 - 1) * s.sh + s.KH):
-        gather_planes(c, x, oh0 * s.sh - s.top + r, band + r * c.row * item)
+        gather_planes(c, n, g, oh0 * s.sh - s.top + r, band + r * c.row * item)
     t.batches, t.k, t.accumulate, t.after = s.KW, s.KH * s.C, c.after.bias != NULL, no_epilogue()
     t.after.relu = c.after.relu and c.after.norm == NULL
     t.a, t.a_k, t.a_batch = c.w + g * s.O * s.KW * t.k * item, 1, t.k
@@ -125,7 +131,7 @@ cdef void planar_item(void* context, long item_index, int thread) noexcept nogil
     if t.accumulate:
         fill_bias(c, g, columns, start)
     for oh in range(oh0, end):
-        y = c.y + (n * c.y_n + oh * c.y_h + g * s.O) * item
+        y = result_image(c, n) + (oh * c.y_h + g * s.O) * item
         ow = 0
         while ow < s.OW:
             t.b = band + ((oh - oh0) * s.sh * c.row + ow) * item

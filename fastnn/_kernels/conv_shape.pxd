@@ -1,16 +1,21 @@
-# 2-D convolution: the shape of a problem, and the plan of one pass over it.
+# Convolution: the shape of a problem, and the plan of one pass over it.
 
 from fastnn._kernels.panels cimport Panels
-from fastnn._kernels.runtime cimport epilogue, fastnn_kernels
+from fastnn._kernels.runtime cimport epilogue, fastnn_kernels, itemsize
 
 # y[n, o, i, j] = bias[o] + sum over c, kh, kw of
 #   x[n, c, i * sh - top + kh * dh, j * sw - left + kw * dw] * w[o, c, kh, kw]
 # with x zero outside of its H x W; per group: C and O count one group's channels.
-# X: the channels of x that a group reads: C. A depthwise convolution, where every channel
-# is a group of its own, is taken as one group of G = C = 1 and X = O channels.
+# A volume of y is OD images, N counts all of them, and what image od reads is one image whose
+# channels are those of KD images of x: od * sd - front + kd * dd, zero outside of its D, come
+# one after the other. X: the channels of an image of x that a group reads, so C = KD * X.
+# A depthwise convolution, where every channel is a group of its own, is taken as one group of
+# G = 1 and X = O channels, of which a result reads C = KD.
 cdef struct ConvShape:
     int dtype
+    bint depthwise
     long N, G, C, X, O, H, W, OH, OW, KH, KW, sh, sw, dh, dw, top, left
+    long D, OD, KD, sd, dd, front
 
 # How Winograd's tiles cover the images of a problem.
 cdef struct Tiling:
@@ -27,11 +32,11 @@ cdef struct Correlation:
     ConvShape s
     const fastnn_kernels* K
     const char* x
-    long x_n, x_c, x_h, x_w       # strides; elements, as all that follow
+    long x_n, x_d, x_c, x_h, x_w  # strides; elements, as all that follow
     const char* w                 # packed [G][panel][KH][KW * C][its columns]
     epilogue after                # for all G * O channels
     char* y                       # channels unit stride
-    long y_n, y_h, y_w
+    long y_n, y_d, y_h, y_w
     bint planar                   # few output channels: conv_planar.pyx
     Tiling tiling                 # conv_winograd.pyx
     bint fold                     # the KH rows of a kernel are gathered as channels of one
@@ -67,5 +72,10 @@ cdef struct Correlation:
     bint want_dw, want_db
 
 
-cdef inline bint is_depthwise(const ConvShape* s) noexcept nogil:
-    return s.X > s.C
+cdef inline long gathered_channels(const ConvShape* s) noexcept nogil:
+    """Of a pixel, as a group reads it."""
+    return s.C * s.O if s.depthwise else s.C
+
+
+cdef inline char* result_image(const Correlation* c, long n) noexcept nogil:
+    return c.y + (n // c.s.OD * c.y_n + n % c.s.OD * c.y_d) * itemsize(c.s.dtype)

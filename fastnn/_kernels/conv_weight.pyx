@@ -1,4 +1,4 @@
-"""The weight and bias gradients of 2-D convolution.
+"""The weight and bias gradients of convolution.
 
   dw[kh][kw * C + c][o] = sum over n, oh, ow of
     x[n, oh * sh + kh * dh, ow * sw + kw * dw, c] * dy[n, oh, ow, o]
@@ -19,7 +19,6 @@ from fastnn._kernels.conv_gather cimport (
     GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
     usable_in_place,
 )
-from fastnn._kernels.conv_shape cimport is_depthwise
 from fastnn._kernels.conv_winograd_weight cimport (
     plan_winograd_weight, winograd_weight_item, winograd_weight_side,
 )
@@ -43,8 +42,9 @@ cdef enum:
     PLACE_BLOCK = 32
 
 
-cdef bint takes_gradient(const Py_ssize_t* dy_strides, long OW) noexcept:
-    return (dy_strides[2] == OW * dy_strides[3] and dy_strides[3] > 0
+cdef bint takes_gradient(const ConvShape* s, const Py_ssize_t* dy_strides) noexcept:
+    return ((s.OD == 1 or s.OD == s.N or dy_strides[0] == s.OD * dy_strides[4])
+            and dy_strides[2] == s.OW * dy_strides[3] and dy_strides[3] > 0
             and (dy_strides[1] == 1 or dy_strides[3] == 1))
 
 
@@ -57,11 +57,13 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.want_dw, c.want_db = want_dw, want_db
     set_source(c, x_strides)
     c.dy_n, c.dy_c, c.dy_w = dy_strides[0], dy_strides[1], dy_strides[3]
+    if s.OD > 1:
+        c.dy_n = dy_strides[4]
     c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
     c.tiling.side = winograd_weight_side(s) if want_dw and c.dy_c == 1 else 0
     if c.tiling.side:
         return plan_winograd_weight(c, wanted)
-    c.fold = s.KH > 1 and s.KW * s.X < 8
+    c.fold = s.KH > 1 and s.KD == 1 and s.KW * s.X < 8
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
     c.planar, c.turned = False, should_turn(c)
     c.blocks = 1
@@ -75,7 +77,7 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.parts = min(c.blocks, ceil_div(wanted, most * s.G))
     set_bands(c, ceil_div(most, s.N), s.N // most, GROUP_BYTES * c.parts)
     c.sums = min(c.groups * c.bands, most)
-    if is_depthwise(s):
+    if s.depthwise:
         return plan_depthwise_weight(c)
     c.kernel_parts = 1
     if c.blocks == 1:
@@ -124,7 +126,7 @@ cdef bint should_turn(const Correlation* c) noexcept nogil:
     (64,1,28,28)->6 5x5 on 2 cores of a Xeon: 290 -> 190 us."""
     cdef const ConvShape* s = &c.s
     cdef long terms = s.C * (s.KH if c.fold else 1) * (s.KW if s.dw == 1 else 1)
-    return 2 * s.O <= c.K.vl and terms > s.O and not is_depthwise(s)
+    return 2 * s.O <= c.K.vl and terms > s.O and not s.depthwise
 
 
 cdef void turned_block(const Correlation* c, const gemm_tile_args* dy, const char* a, char* dw,
@@ -266,9 +268,9 @@ cdef void sum_item(void* context, long item_index, int thread) noexcept nogil:
 
 
 cdef void place_turned(const Correlation* c, long g, long o, long n, char* dw) noexcept nogil:
-    """Some output channels of a group, from [o][kh][kw][c] or [o][kw][kh][c]."""
+    """Some output channels of a group, from [o][kh][kw][kd][x] or [o][kw][kh][c]."""
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, kh, _
+    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, kh, kd, _
     cdef const char* sums = c.dw + (g * (c.weight_rows + 1) * s.O + o * c.weight_rows) * item
     for _ in range(n):
         if c.fold:
@@ -276,16 +278,18 @@ cdef void place_turned(const Correlation* c, long g, long o, long n, char* dw) n
                 c.K.copy_2d(sums + kh * s.C * item, 1, s.KH * s.C, dw + kh * s.KW * item, taps, 1,
                             s.C, s.KW)
         else:
-            c.K.copy_2d(sums, 1, s.C, dw, taps, 1, s.C, taps)
+            for kd in range(s.KD):
+                c.K.copy_2d(sums + kd * s.X * item, 1, s.C, dw + kd * taps * item, s.KD * taps, 1,
+                            s.X, taps)
         sums += c.weight_rows * item
         dw += c.weight_rows * item
 
 
 cdef void place_item(void* context, long item_index, int thread) noexcept nogil:
-    """A block of output channels of a group, from [kh][kw][c][o] to [o][c][kh][kw]."""
+    """A block of output channels of a group, from [kh][kw][kd][x][o] to [o][x][kd][kh][kw]."""
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, k, kh
+    cdef long item = itemsize(s.dtype), taps = s.KH * s.KW, X = s.C // s.KD, k, kh, kd
     cdef long blocks = ceil_div(s.O, PLACE_BLOCK), g = item_index // blocks
     cdef long o = item_index % blocks * PLACE_BLOCK, n = min(s.O - o, <long>PLACE_BLOCK)
     cdef const char* sums = c.dw + (g * (taps * s.C + 1) * s.O + o) * item
@@ -294,7 +298,8 @@ cdef void place_item(void* context, long item_index, int thread) noexcept nogil:
         place_turned(c, g, o, n, dw)
         return
     if taps == 1:
-        c.K.copy_2d(sums, s.O, 1, dw, 1, s.C, s.C, n)
+        for kd in range(s.KD):
+            c.K.copy_2d(sums + kd * X * s.O * item, s.O, 1, dw + kd * item, s.KD, s.C, X, n)
         return
     for k in range(s.C):
         if c.fold:
@@ -302,8 +307,8 @@ cdef void place_item(void* context, long item_index, int thread) noexcept nogil:
                 c.K.copy_2d(sums + (kh * s.C + k) * s.O * item, s.KH * s.C * s.O, 1,
                             dw + (k * taps + kh * s.KW) * item, 1, s.C * taps, s.KW, n)
         else:
-            c.K.copy_2d(sums + k * s.O * item, s.C * s.O, 1, dw + k * taps * item, 1, s.C * taps,
-                        taps, n)
+            c.K.copy_2d(sums + k * s.O * item, s.C * s.O, 1,
+                        dw + (k % X * s.KD + k // X) * taps * item, 1, s.C * taps, taps, n)
 
 
 cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, char* dw, char* db,
@@ -314,7 +319,7 @@ cdef void conv_backward_weight(Correlation* c, const char* x, const char* dy, ch
     cdef item_task task = weight_item
     if c.tiling.side:
         task = winograd_weight_item
-    elif is_depthwise(s):
+    elif s.depthwise:
         task = depthwise_weight_item
     c.x, c.dy, c.dw, c.y = x, dy, scratch, dw
     c.scratch = scratch + c.packed_bytes

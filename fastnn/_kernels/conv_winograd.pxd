@@ -40,6 +40,6 @@ cdef struct Tiles:
     long extent
     long plane, tile
 
-# n channels of a run, from channel k on; room: for edge_bytes
-cdef void spread_run(const Tiles* t, const Run* r, long k, long n, char* planes,
+# n channels of a run, from channel k of a group on; room: for edge_bytes
+cdef void spread_run(const Tiles* t, const Run* r, long g, long k, long n, char* planes,
                      char* room) noexcept nogil

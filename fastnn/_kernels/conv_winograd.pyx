@@ -13,9 +13,9 @@ Speed, 2 cores of a Xeon: (16,64,32,32)->64 3400 -> 1240 us, (16,128,14,14)->128
 (1,64,56,56)->64 650 -> 255.
 """
 
-from fastnn._kernels.conv_gather cimport gather_pixels
+from fastnn._kernels.conv_gather cimport gather_pixels, run_of_channels, source_row
 from fastnn._kernels.conv_pack cimport pack_channels
-from fastnn._kernels.conv_shape cimport Tiling
+from fastnn._kernels.conv_shape cimport Tiling, result_image
 from fastnn._kernels.panels cimport (
     cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
@@ -50,7 +50,7 @@ cdef void allow_winograd(bint allow) noexcept nogil:
 
 cdef bint has_tiles(const ConvShape* s) noexcept nogil:
     return (allowed and s.KH == 3 and s.KW == 3 and s.sh == 1 and s.sw == 1 and s.dh == 1
-            and s.dw == 1 and s.X == s.C and s.C >= LEAST_CHANNELS and s.O >= LEAST_CHANNELS)
+            and s.dw == 1 and not s.depthwise and s.C >= LEAST_CHANNELS and s.O >= LEAST_CHANNELS)
 
 
 cdef double products(const ConvShape* s, long side, double spread, double packed) noexcept nogil:
@@ -159,44 +159,55 @@ cdef Run run_at(const Tiling* t, long tile, long end) noexcept nogil:
     return r
 
 
-cdef void spread_edge(const Tiles* t, winograd_args* a, long n, long k, long h, long w,
+cdef void spread_edge(const Tiles* t, winograd_args* a, const char* x, long h, long w,
                       char* room) noexcept nogil:
     """a.tiles tiles, from input row h, column w on, through a padded copy."""
     cdef const Correlation* c = t.c
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), i
     cdef long pixels = (a.tiles - 1) * c.tiling.side + t.extent
-    cdef const char* x = c.x + (n * c.x_n + k * c.x_c) * item
+    cdef const char* row
     for i in range(t.extent):
-        gather_pixels(c, x + (h + i) * c.x_h * item if 0 <= h + i < s.H else NULL, a.n, c.x_c,
-                      c.x_w, w, 1, pixels, room + i * pixels * c.pixel * item)
+        row = x + (h + i) * c.x_h * item if x != NULL and 0 <= h + i < s.H else NULL
+        gather_pixels(c, row, a.n, c.x_c, c.x_w, w, 1, pixels, room + i * pixels * c.pixel * item)
     a.pixels, a.row, a.col, a.step = room, pixels * c.pixel, c.pixel, c.tiling.side * c.pixel
     t.spread(a)
 
 
-cdef void spread_run(const Tiles* t, const Run* r, long k, long n, char* planes,
-                     char* room) noexcept nogil:
+cdef void spread_image(const Tiles* t, const Run* r, const char* x, long n, char* planes,
+                       char* room) noexcept nogil:
+    """n channels of a run of tiles in the image at x; NULL: an image of zeros."""
     cdef const Correlation* c = t.c
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), side = c.tiling.side
     cdef long h = r.h * side - s.top, inner = r.w_end, inner_end = r.w_end, w
     cdef winograd_args a
     a.n, a.plane, a.tile = n, t.plane, t.tile
-    if c.x_c == 1 and h >= 0 and h + t.extent <= s.H:
+    if x != NULL and c.x_c == 1 and h >= 0 and h + t.extent <= s.H:
         inner = min(max(r.w, ceil_div(s.left, side)), r.w_end)
         inner_end = min(max((s.W + s.left - t.extent) // side + 1, inner), r.w_end)
     a.planes, a.tiles = planes, inner - r.w
     if a.tiles > 0:
-        spread_edge(t, &a, r.n, k, h, r.w * side - s.left, room)
+        spread_edge(t, &a, x, h, r.w * side - s.left, room)
     a.planes, a.tiles = planes + (inner - r.w) * a.tile * item, inner_end - inner
     if a.tiles > 0:
         w = inner * side - s.left
-        a.pixels = <void*>(c.x + (r.n * c.x_n + k + h * c.x_h + w * c.x_w) * item)
+        a.pixels = <void*>(x + (h * c.x_h + w * c.x_w) * item)
         a.row, a.col, a.step = c.x_h, c.x_w, side * c.x_w
         t.spread(&a)
     a.planes, a.tiles = planes + (inner_end - r.w) * a.tile * item, r.w_end - inner_end
     if a.tiles > 0:
-        spread_edge(t, &a, r.n, k, h, inner_end * side - s.left, room)
+        spread_edge(t, &a, x, h, inner_end * side - s.left, room)
+
+
+cdef void spread_run(const Tiles* t, const Run* r, long g, long k, long n, char* planes,
+                     char* room) noexcept nogil:
+    cdef long end = k + n, run
+    while k < end:
+        run = run_of_channels(t.c, k, end)
+        spread_image(t, r, source_row(t.c, r.n, g, k, 0), run, planes, room)
+        planes += run * itemsize(t.c.s.dtype)
+        k += run
 
 
 cdef void multiply(const Correlation* c, long g, long tiles, long first, long last, char* x_planes,
@@ -233,7 +244,7 @@ cdef void gather_run(const Correlation* c, const Run* r, long o, long n,
     a.tiles, a.n = r.w_end - r.w, n
     a.planes, a.plane, a.tile = planes, c.tiling.y_plane, c.tiling.y_tile
     a.rows, a.cols = s.OH - r.h * side, s.OW - r.w * side
-    a.pixels = c.y + (r.n * c.y_n + r.h * side * c.y_h + r.w * side * c.y_w + o) * item
+    a.pixels = result_image(c, r.n) + (r.h * side * c.y_h + r.w * side * c.y_w + o) * item
     a.row, a.col, a.step = c.y_h, c.y_w, side * c.y_w
     a.after = epilogue_from(&c.after, o, item)
     c.K.winograd_output[c.tiling.size](&a)
@@ -258,7 +269,7 @@ cdef void winograd_item(void* context, long item_index, int thread) noexcept nog
     tile = start
     while tile < end:
         r = run_at(t, tile, end)
-        spread_run(&x, &r, g * s.C, s.C, x_planes + (tile - start) * t.x_tile * item,
+        spread_run(&x, &r, g, 0, s.C, x_planes + (tile - start) * t.x_tile * item,
                    c.scratch + thread * c.scratch_step + c.row_offset)
         tile += r.w_end - r.w
     multiply(c, g, end - start, first, last, x_planes, y_planes)

@@ -82,6 +82,7 @@ cdef Correlation gradient_images(const Correlation* c, long channels) noexcept n
     """dy as the images that tiles are read from."""
     cdef Correlation d = c[0]
     d.x, d.x_n, d.x_c, d.x_h, d.x_w = c.dy, c.dy_n, c.dy_c, c.s.OW * c.dy_w, c.dy_w
+    d.s.D, d.s.OD, d.s.KD, d.s.front, d.s.C, d.s.X = 1, 1, 1, 0, c.s.O, c.s.O
     d.s.H, d.s.W, d.s.top, d.s.left = c.s.OH, c.s.OW, 0, 0
     d.pixel = channels
     return d
@@ -157,8 +158,8 @@ cdef void winograd_weight_item(void* context, long item_index, int thread) noexc
         tile = low
         while tile < high:
             r = run_at(t, tile, high)
-            spread_run(&x, &r, g * s.C + k, channels, planes + (tile - low) * t.x_tile * item, room)
-            spread_run(&dy, &r, g * s.O + o, n,
+            spread_run(&x, &r, g, k, channels, planes + (tile - low) * t.x_tile * item, room)
+            spread_run(&dy, &r, g, o, n,
                        planes + (t.values * t.x_plane + (tile - low) * t.y_tile) * item, room)
             if sums_dy:
                 add_bias(&dy_images, &r, g * s.O + o, n, db)

@@ -32,7 +32,14 @@ from fastnn.nn.activation import (
     Threshold,
 )
 from fastnn.nn.container import ModuleDict, ModuleList, Sequential
-from fastnn.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
+from fastnn.nn.conv import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from fastnn.nn.dropout import (
     AlphaDropout,
     Dropout,
@@ -139,6 +146,7 @@ __all__ = [
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",

@@ -6,13 +6,20 @@ from collections.abc import Callable, Sequence
 
 from fastnn._core.tensor import DType, Tensor
 from fastnn.nn import init
-from fastnn.nn.functional import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, pad
+from fastnn.nn.functional import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    pad,
+)
 from fastnn.nn.module import Module
 from fastnn.nn.normalization import BatchNorm
 from fastnn.nn.parameter import Parameter
 from fastnn.nn.sizes import Size, sizes
-from fastnn.ops.conv import conv1d_fused, conv2d_fused
-from fastnn.ops.conv_volume import conv3d_fused
+from fastnn.ops.conv import conv1d_fused, conv2d_fused, conv3d_fused
 from fastnn.ops.creation import empty
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -317,3 +324,20 @@ class ConvTranspose2d(TransposedConv):
     >>> fastnn.nn.ConvTranspose2d(3, 8, 4, stride=2, padding=1)(fastnn.zeros(2, 3, 8, 8)).shape
     (2, 8, 16, 16)
     """
+
+
+class ConvTranspose3d(TransposedConv):
+    """Transposed convolution of volumes: input (N, C, D, H, W) or (C, D, H, W), output
+    (N, O, OD, OH, OW).
+
+    OD, OH and OW are as OL in ConvTranspose1d; forward(input, output_size) chooses the output
+    padding.
+
+    >>> import fastnn
+    >>> layer = fastnn.nn.ConvTranspose3d(3, 8, 4, stride=2, padding=1)
+    >>> layer(fastnn.zeros(2, 3, 4, 8, 8)).shape
+    (2, 8, 8, 16, 16)
+    """
+
+    dims = 3
+    function = staticmethod(conv_transpose3d)

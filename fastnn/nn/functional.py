@@ -32,9 +32,8 @@ from fastnn.ops.activation import (
     threshold,
     threshold_,
 )
-from fastnn.ops.conv import conv1d, conv2d
-from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
-from fastnn.ops.conv_volume import conv3d
+from fastnn.ops.conv import conv1d, conv2d, conv3d
+from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from fastnn.ops.cross_entropy import cross_entropy, nll_loss
 from fastnn.ops.dropout import (
     alpha_dropout,
@@ -102,6 +101,7 @@ __all__ = [
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "dropout1d",

@@ -17,7 +17,6 @@ FAMILIES = (
     "matmul",
     "conv",
     "conv_transpose",
-    "conv_volume",
     "reduce",
     "deviation",
     "extreme",

@@ -1,4 +1,5 @@
-# The three passes of a 2-D correlation, outside the graph, on tensors of four dimensions.
+# The three passes of a correlation, outside the graph, on tensors as as_images() makes them;
+# results have four dimensions.
 
 from fastnn._core.autograd cimport Node, backward_fn
 from fastnn._core.tensor cimport Tensor

@@ -1,6 +1,7 @@
-"""Convolution: conv1d, conv2d and their gradients, on channels-last activations.
+"""Convolution: conv1d, conv2d, conv3d and their gradients, on channels-last activations.
 
-Both are one 2-D problem: that of conv1d has a single row.
+All are one problem: a sequence is an image of a single row, a volume so many images, of
+which a result reads several.
 """
 
 from libc.string cimport memcpy, memset
@@ -9,11 +10,11 @@ from fastnn._core.autograd cimport (
     Node, attach, backward_fn, edge, give, needs_graph, new_node, save0, save1, save2, saved0,
     saved1,
 )
-from fastnn._core.layout cimport channels_last, contiguous, new_channels_last
+from fastnn._core.layout cimport contiguous, new_channels_last
 from fastnn._core.storage cimport (
     CONV_IMAGE, PACK_KEY, Packed, packed_done, packed_image, scratch_give, scratch_take,
 )
-from fastnn._core.tensor cimport Tensor, alias, itemsize, new_tensor
+from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize, new_tensor
 from fastnn._kernels.conv cimport (
     conv_backward_data, conv_forward, conv_image_key, conv_pack, plan_backward_data, plan_forward,
 )
@@ -70,7 +71,7 @@ cdef Tensor correlate(const ConvShape* s, Tensor x, Tensor w, const epilogue* af
 
 
 cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w):
-    cdef Py_ssize_t[4] shape = [s.N, s.G * s.X, s.H, s.W]
+    cdef Py_ssize_t[4] shape = [s.N // s.OD * s.D, s.G * s.X, s.H, s.W]
     cdef Tensor dx = new_channels_last(s.dtype, shape)
     cdef Correlation c
     cdef char* scratch
@@ -88,9 +89,15 @@ cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w):
 cdef Tensor summable(const ConvShape* s, Tensor dy):
     """dy, or a copy over whose pixels the weight gradient can be summed. What may go by tiles
     is copied once rather than tile by tile."""
-    if takes_gradient(dy.strides_, dy.shape_[3]) and (dy.strides_[1] == 1 or not has_tiles(s)):
+    cdef Py_ssize_t[4] shape = [s.N, s.G * s.O, s.OH, s.OW]
+    cdef Tensor copy
+    if takes_gradient(s, dy.strides_) and (dy.strides_[1] == 1 or not has_tiles(s)):
         return dy
-    return channels_last(dy)
+    copy = new_channels_last(dy.dtype_, shape)
+    if dy.ndim_ == 5:
+        copy = as_images(from_images(copy, 3, True, s.OD), 3)
+    copy_into(copy, dy)
+    return copy
 
 
 cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,
@@ -161,7 +168,7 @@ cdef Tensor conv(int dims, object input, object weight, object bias, object stri
     constants = fixed_constants(norm, x, g.O)
     after = epilogue_of(b, constants, relu)
     y = from_images(correlate(&s, as_images(x, dims), as_images(w, dims), &after), dims,
-                    g.batched)
+                    g.batched, s.OD)
     node = record_conv(y, x, w, bias, conv_backward, label)
     if node is not None:
         node.i[0] = dims
@@ -179,7 +186,7 @@ cdef int conv_backward(Node node, Tensor dy) except -1:
     dy = summable(&s, as_images(before_relu(node, dy), dims))
     if node.input0 is not None:
         give(node.input0, from_images(correlate_backward_data(&s, dy, as_images(w, dims)), dims,
-                                      x.ndim_ == dims + 2))
+                                      x.ndim_ == dims + 2, s.D))
     if node.input1 is not None or node.input2 is not None:
         give_weight_gradients(node, &s, as_images(x, dims), dy, w)
     return 0
@@ -228,6 +235,28 @@ def conv2d_fused(input, weight, bias=None, stride=1, padding=0, dilation=1, grou
                 "conv2d_relu")
 
 
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Cross-correlation of volumes with a bank of filters.
+
+    input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW), bias (O,) give
+    (N, O, OD, OH, OW). stride, padding and dilation are ints or three ints; padding may be
+    'valid' or 'same'. The result lies channels-last in memory. ValueError where the shapes
+    do not fit.
+
+    >>> conv3d(fastnn.ones(1, 1, 4, 4, 4), fastnn.ones(2, 1, 3, 3, 3), padding=1).shape
+    (1, 2, 4, 4, 4)
+    """
+    return conv(3, input, weight, bias, stride, padding, dilation, groups, None, False,
+                "conv3d", "conv3d")
+
+
+def conv3d_fused(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, norm=None,
+                 relu=True):
+    """conv3d(), batch norm with the numbers `norm` (see fixed_constants) and ReLU in one pass."""
+    return conv(3, input, weight, bias, stride, padding, dilation, groups, norm, relu, "conv3d",
+                "conv3d_relu")
+
+
 def winograd_is_allowed():
     return winograd_allowed()
 
@@ -241,4 +270,6 @@ OPS = [
     op("conv1d_fused", conv1d_fused, cases="conv1d", public=False),
     op("conv2d", conv2d, cases="conv2d"),
     op("conv2d_fused", conv2d_fused, cases="conv2d", public=False),
+    op("conv3d", conv3d, cases="conv3d"),
+    op("conv3d_fused", conv3d_fused, cases="conv3d", public=False),
 ]

@@ -21,11 +21,10 @@ cdef int parse_conv_transpose(Geometry* g, str name, int dims, Tensor x, Tensor 
                               object stride, object padding, object output_padding,
                               object groups, object dilation) except -1
 
-# The 2-D problem of rows and columns that the drivers take; of a transposed convolution, the
-# one whose gradient it is.
+# The problem that the drivers take; of a transposed convolution, the one whose gradient it is.
 cdef ConvShape correlation_of(const Geometry* g, bint transposed) noexcept
 
-# (N, C, L), (C, H, W) and so on seen as (N, C, H, W), outside the graph; and a result given
-# back the dimensions that its input had
+# (N, C, L), (C, H, W) and so on seen as (N, C, H, W), volumes as (N, C, H, W, D), outside the
+# graph; and a result (N * depth, C, H, W) given the dimensions that its input had
 cdef Tensor as_images(Tensor x, int dims)
-cdef Tensor from_images(Tensor y, int dims, bint batched)
+cdef Tensor from_images(Tensor y, int dims, bint batched, long depth)

@@ -184,48 +184,53 @@ cdef int parse_conv_transpose(Geometry* g, str name, int dims, Tensor x, Tensor 
 
 cdef ConvShape correlation_of(const Geometry* g, bint transposed) noexcept:
     cdef ConvShape s
-    s.dtype, s.N, s.G = g.dtype, g.N, g.G
-    s.C, s.H, s.W = g.C // g.G, g.size[1], g.size[2]
-    s.O, s.OH, s.OW = g.O // g.G, g.out[1], g.out[2]
+    s.dtype, s.G, s.depthwise = g.dtype, g.G, False
+    s.X, s.D, s.H, s.W = g.C // g.G, g.size[0], g.size[1], g.size[2]
+    s.O, s.OD, s.OH, s.OW = g.O // g.G, g.out[0], g.out[1], g.out[2]
     if transposed:
-        s.C, s.O, s.H, s.W, s.OH, s.OW = s.O, s.C, s.OH, s.OW, s.H, s.W
-    s.KH, s.KW, s.sh, s.sw = g.kernel[1], g.kernel[2], g.stride[1], g.stride[2]
-    s.dh, s.dw, s.top, s.left = g.dilation[1], g.dilation[2], g.before[1], g.before[2]
-    s.X = s.C
+        s.X, s.O = s.O, s.X
+        s.D, s.H, s.W, s.OD, s.OH, s.OW = s.OD, s.OH, s.OW, s.D, s.H, s.W
+    s.KD, s.KH, s.KW = g.kernel[0], g.kernel[1], g.kernel[2]
+    s.sd, s.sh, s.sw = g.stride[0], g.stride[1], g.stride[2]
+    s.dd, s.dh, s.dw = g.dilation[0], g.dilation[1], g.dilation[2]
+    s.front, s.top, s.left = g.before[0], g.before[1], g.before[2]
+    s.N, s.C = g.N * s.OD, s.KD * s.X
     if s.G > 1 and s.C == 1 and s.O == 1:
-        s.X, s.O, s.G = s.G, s.G, 1
+        s.X, s.O, s.G, s.depthwise = s.G, s.G, 1, True
     return s
 
 
 cdef Tensor as_images(Tensor x, int dims):
-    cdef Py_ssize_t[4] shape
-    cdef Py_ssize_t[4] strides
-    cdef int d, at
+    cdef Py_ssize_t[5] shape
+    cdef Py_ssize_t[5] strides
+    cdef int at = x.ndim_ - dims, d
     if x.ndim_ == 4 and dims == 2:
         return x
     shape[0], strides[0] = 1, x.size_
     if x.ndim_ == dims + 2:
         shape[0], strides[0] = x.shape_[0], x.strides_[0]
-    at = x.ndim_ - dims - 1
-    shape[1], strides[1] = x.shape_[at], x.strides_[at]
-    for d in range(3, 3 - dims, -1):
-        at = x.ndim_ - 4 + d
-        shape[d], strides[d] = x.shape_[at], x.strides_[at]
-    if dims == 1:                # one row of images
+    shape[1], strides[1] = x.shape_[at - 1], x.strides_[at - 1]
+    for d in range(dims):                # rows and columns, then the depth
+        shape[(d + 4 - dims) if dims < 3 else (d + 2) % 3 + 2] = x.shape_[at + d]
+        strides[(d + 4 - dims) if dims < 3 else (d + 2) % 3 + 2] = x.strides_[at + d]
+    if dims == 1:                        # one row of images
         shape[2], strides[2] = 1, shape[3] * strides[3]
-    return new_view(x, 4, shape, strides, x.ptr)
+    return new_view(x, max(dims + 2, 4), shape, strides, x.ptr)
 
 
-cdef Tensor from_images(Tensor y, int dims, bint batched):
+cdef Tensor from_images(Tensor y, int dims, bint batched, long depth):
     """A tensor of its own, not a view."""
     cdef Tensor z
+    cdef Py_ssize_t* image = y.strides_
+    cdef Py_ssize_t[5] shape = [y.shape_[0] // depth, y.shape_[1], depth, y.shape_[2], y.shape_[3]]
+    cdef Py_ssize_t[5] strides = [depth * image[0], image[1], image[0], image[2], image[3]]
     cdef int d, at = 0
     if dims == 2 and batched:
         return y
     z = alias(y)
-    for d in range(4):
-        if (d > 0 or batched) and (d != 2 or dims == 2):
-            z.shape_[at], z.strides_[at] = y.shape_[d], y.strides_[d]
+    for d in range(5):
+        if d == 1 or d >= 5 - dims or (d == 0 and batched):
+            z.shape_[at], z.strides_[at] = shape[d], strides[d]
             at += 1
     z.ndim_ = at
     return z

@@ -1,4 +1,4 @@
-"""Transposed convolution: conv_transpose1d, conv_transpose2d and their gradients.
+"""Transposed convolution: conv_transpose1d to conv_transpose3d and their gradients.
 
 The gradient of a correlation with respect to its input is the forward pass here, and
 the other way round; in the gradient of the weight, input and dy change places.
@@ -45,7 +45,7 @@ cdef Tensor conv_transpose(int dims, object input, object weight, object bias, o
     y = correlate_backward_data(&s, as_images(x, dims), as_images(w, dims))
     if b is not None:
         add_into(y, per_channel(b))
-    y = from_images(y, dims, g.batched)
+    y = from_images(y, dims, g.batched, s.D)
     node = record_conv(y, x, w, b, conv_transpose_backward, label)
     if node is not None:
         node.i[0] = dims
@@ -62,13 +62,13 @@ cdef int conv_transpose_backward(Node node, Tensor dy) except -1:
     dy = as_images(dy, dims)
     if node.input0 is not None:
         give(node.input0, from_images(correlate(&s, dy, as_images(w, dims), &after), dims,
-                                      x.ndim_ == dims + 2))
+                                      x.ndim_ == dims + 2, s.OD))
     if node.input1 is not None:
         dw = new_tensor(w.dtype_, w.ndim_, w.shape_)
         correlate_backward_weight(&s, dy, summable(&s, as_images(x, dims)), dw, None)
         give(node.input1, dw)
     if node.input2 is not None:
-        give(node.input2, reduce_dims(REDUCE_SUM, dy, 0b1101, False))
+        give(node.input2, reduce_dims(REDUCE_SUM, dy, (1 << dy.ndim_) - 1 & ~2, False))
     return 0
 
 
@@ -103,7 +103,24 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
                           dilation, "conv_transpose2d", "conv_transpose2d")
 
 
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,
+                     dilation=1):
+    """Transposed convolution of volumes: what the gradient of conv3d does to its input.
+
+    input (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, KD, KH, KW), bias (O,) give
+    (N, O, OD, OH, OW) or (O, OD, OH, OW), of sizes as in conv_transpose2d; all but groups are
+    ints or three ints. The result lies channels-last in memory. ValueError where the shapes
+    do not fit.
+
+    >>> conv_transpose3d(fastnn.ones(1, 4, 3, 8, 8), fastnn.ones(4, 2, 2, 2, 2), stride=2).shape
+    (1, 2, 6, 16, 16)
+    """
+    return conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups,
+                          dilation, "conv_transpose3d", "conv_transpose3d")
+
+
 OPS = [
     op("conv_transpose1d", conv_transpose1d, cases="conv_transpose1d"),
     op("conv_transpose2d", conv_transpose2d, cases="conv_transpose2d"),
+    op("conv_transpose3d", conv_transpose3d, cases="conv_transpose3d"),
 ]

@@ -99,6 +99,22 @@ def conv_transpose2d(rng):
 
 
 @cases
+def conv_transpose3d(rng):
+    for x, w, kwargs in [
+        ((2, 3, 3, 4, 5), (3, 5, 3, 3, 3), {}),
+        ((3, 2, 4, 3), (3, 17, 2, 3, 2), {"stride": (3, 2, 1), "output_padding": (2, 1, 0)}),
+        ((2, 4, 3, 2, 4), (4, 3, 3, 2, 2), {"groups": 2, "dilation": (2, 1, 3), "padding": 1}),
+        ((2, 6, 3, 4, 5), (6, 1, 4, 4, 4), {"groups": 6, "stride": 2, "padding": 1}),
+        ((2, 4, 2, 3, 5), (4, 3, 1, 1, 1), {"stride": (2, 1, 3)}),
+        ((0, 3, 2, 5, 5), (3, 2, 3, 3, 3), {}),
+        ((2, 40, 4, 10, 10), (40, 16, 3, 3, 3), {"padding": 1}),
+    ]:
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w)), kwargs
+        bias = away_from_zero(rng, w[1] * kwargs.get("groups", 1))
+        yield (away_from_zero(rng, *x), away_from_zero(rng, *w), bias), kwargs
+
+
+@cases
 def pad(rng):
     for shape, pads, mode in [
         ((7,), (1, 2), "constant"),

@@ -11,13 +11,16 @@ import pytest
 
 from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
-from fastnn.ops.conv import conv1d, conv2d
-from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
-from fastnn.ops.conv_volume import conv3d
+from fastnn.ops.conv import conv1d, conv2d, conv3d
+from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from fastnn.testing import directional_error, last_team, levels, num_threads, using_isa
 from fastnn.testing.conv import plans
 from tests.guard import guarded
-from tests.references.conv import conv2d_passes
+from tests.references.conv import conv2d_passes, conv3d_passes
+
+
+def passes(x, w, *others, **how):
+    return (conv3d_passes if w.ndim == 5 else conv2d_passes)(x, w, *others, **how)
 
 
 def make(shape, dtype, seed):
@@ -39,7 +42,7 @@ def tensor(array, layout="plain"):
 def run(x, w, bias, dy, layout="plain", **how):
     """y, dx, dw, db; the last None without a bias."""
     leaves = [tensor(x, layout), tensor(w), None if bias is None else tensor(bias)]
-    y = conv2d(*leaves, **how)
+    y = (conv3d if w.ndim == 5 else conv2d)(*leaves, **how)
     y.backward(tensor(dy, layout).detach())
     return [y.detach().numpy(), *(None if t is None else t.grad.numpy() for t in leaves)]
 
@@ -52,12 +55,12 @@ def assert_equal(tensor, array):
 def problem(x_shape, w_shape, dtype, with_bias=True, **how):
     x, w = make(x_shape, dtype, 1), make(w_shape, dtype, 2)
     bias = make(w_shape[:1], dtype, 3) if with_bias else None
-    dy = make(conv2d_passes(x, w, **how)[0].shape, dtype, 4)
+    dy = make(passes(x, w, **how)[0].shape, dtype, 4)
     return x, w, bias, dy
 
 
 def exact(arrays, **how):
-    return conv2d_passes(*(None if a is None else a.astype(np.float64) for a in arrays), **how)
+    return passes(*(None if a is None else a.astype(np.float64) for a in arrays), **how)
 
 
 def check(x_shape, w_shape, dtype=np.float32, with_bias=True, layout="plain", **how):
@@ -390,7 +393,10 @@ OTHERS = [
     (conv_transpose1d, (16, 32, 60), (32, 48, 4), {"stride": 2, "padding": 1}),
     (conv_transpose2d, (8, 24, 14, 14), (24, 40, 4, 4), {"stride": 2, "padding": 1}),
     (conv_transpose2d, (8, 64, 20, 20), (64, 1, 3, 3), {"groups": 64}),
+    (conv_transpose3d, (2, 16, 5, 9, 9), (16, 24, 4, 4, 4), {"stride": 2, "padding": 1}),
 ]
+
+TRANSPOSED = (conv_transpose1d, conv_transpose2d, conv_transpose3d)
 
 
 def operands(x_shape, w_shape, groups=1, transposed=False):
@@ -401,7 +407,7 @@ def operands(x_shape, w_shape, groups=1, transposed=False):
 @pytest.mark.parametrize("layout", ["plain", "channels_last", "gaps"])
 @pytest.mark.parametrize("function, x_shape, w_shape, how", OTHERS, ids=str)
 def test_others_on_several_threads(function, x_shape, w_shape, how, layout):
-    transposed = function in (conv_transpose1d, conv_transpose2d)
+    transposed = function in TRANSPOSED
     arrays = operands(x_shape, w_shape, how.get("groups", 1), transposed)
     results = []
     for threads in (1, 2, 3):
@@ -431,7 +437,7 @@ def test_others_do_not_read_beyond_their_arrays(function, x_shape, w_shape, how,
         memory[:] = array.reshape(-1)
         return from_numpy(memory.reshape(array.shape))
 
-    transposed = function in (conv_transpose1d, conv_transpose2d)
+    transposed = function in TRANSPOSED
     arrays = operands((1, *x_shape[1:]), w_shape, how.get("groups", 1), transposed)
     leaves = [fenced(a).requires_grad_() for a in arrays]
     y = function(*leaves, **how)

@@ -6,11 +6,15 @@ import pytest
 from fastnn import backends
 from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
-from fastnn.ops.conv import conv2d, conv2d_fused
+from fastnn.ops.conv import conv2d, conv2d_fused, conv3d, conv3d_fused
 from fastnn.testing import levels, num_threads, using_isa
 from fastnn.testing.conv import plans
 from tests.guard import guarded
 from tests.ops.test_conv import check, exact, make, problem, run, tensor
+
+
+def conv(x, w, bias=None, **how):
+    return (conv3d if w.ndim == 5 else conv2d)(x, w, bias, **how)
 
 
 @pytest.fixture
@@ -39,6 +43,9 @@ CASES = [
     ((16, 64, 6, 6), (64, 64, 3, 3), {"padding": 1}, (2, 2, 0)),
     ((60, 128, 6, 2), (96, 128, 3, 3), {"padding": 1}, (2, 2, 2)),
     ((2, 128, 14, 14), (128, 128, 3, 3), {"padding": 1}, (4, 4, 2)),
+    ((2, 19, 4, 16, 18), (33, 19, 3, 3, 3), {"padding": 1}, (4, 4, 4)),
+    ((2, 40, 3, 17, 16), (36, 20, 2, 3, 3), {"padding": (2, 0, 1), "groups": 2}, (4, 4, 4)),
+    ((3, 48, 5, 12, 12), (32, 48, 3, 3, 3), {"padding": 1, "stride": (2, 1, 1)}, (4, 4, 4)),
 ]
 IDS = [str(case[:2]) for case in CASES]
 cases = pytest.mark.parametrize("x_shape, w_shape, how, sides", CASES, ids=IDS)
@@ -47,7 +54,7 @@ cases = pytest.mark.parametrize("x_shape, w_shape, how, sides", CASES, ids=IDS)
 @cases
 def test_each_pass_goes_by_tiles_unless_they_are_not_allowed(x_shape, w_shape, how, sides, direct):
     x, w = tensor(np.zeros(x_shape, np.float32)), tensor(np.zeros(w_shape, np.float32))
-    y = conv2d(x, w, **how)
+    y = conv(x, w, **how)
 
     def found():
         return tuple(way["side"] for way in plans(x, w, y, **how).values())
@@ -112,12 +119,12 @@ def test_no_pass_reads_beyond_its_arrays(level, at_end, last):
         return from_numpy(np.moveaxis(memory, -1, 1) if last else memory)
 
     with using_isa(level):
-        for x_shape, w_shape, how, _ in CASES[2:4] + CASES[6:8]:
+        for x_shape, w_shape, how, _ in CASES[2:4] + CASES[6:8] + CASES[9:]:
             x, w, bias, dy = problem(x_shape, w_shape, np.float32, **how)
             leaves = [fenced(x), from_numpy(w), from_numpy(bias)]
             for leaf in leaves:
                 leaf.requires_grad_()
-            conv2d(*leaves, **how).backward(fenced(dy))
+            conv(*leaves, **how).backward(fenced(dy))
 
 
 @cases
@@ -133,8 +140,8 @@ def test_threads_do_not_change_a_bit(x_shape, w_shape, how, sides):
 @cases
 def test_relu_in_the_same_pass_is_the_same(x_shape, w_shape, how, sides):
     x, w, bias, _ = (from_numpy(a) for a in problem(x_shape, w_shape, np.float32, **how))
-    fused = conv2d_fused(x, w, bias, **how).numpy()
-    assert (fused == np.maximum(conv2d(x, w, bias, **how).numpy(), 0)).all()
+    fused = (conv3d_fused if w.ndim == 5 else conv2d_fused)(x, w, bias, **how).numpy()
+    assert (fused == np.maximum(conv(x, w, bias, **how).numpy(), 0)).all()
 
 
 def inputs(name, shape):

@@ -62,62 +62,64 @@ def conv1d(x, w, bias=None, **how):
     return conv2d(x[..., None, :], w[:, :, None], bias, **of_one_row(how))[..., 0, :]
 
 
-def conv3d(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """The depth taps are convolutions of images, summed."""
-    if x.ndim == 4:
-        return conv3d(x[None], w, bias, stride, padding, dilation, groups)[0]
+def conv3d_passes(x, w, bias=None, dy=None, stride=1, padding=0, dilation=1, groups=1):
+    """y, dx, dw, db, of convolutions of images for every depth of y and every depth tap."""
     stride, dilation = (v if isinstance(v, tuple) else (v,) * 3 for v in (stride, dilation))
-    KD, D, total = w.shape[2], x.shape[2], dilation[0] * (w.shape[2] - 1)
+    D, KD = x.shape[2], w.shape[2]
+    total = dilation[0] * (KD - 1)
     front, back = total // 2, total - total // 2
     flat = padding
     if padding != "same":
         padding = (0,) * 3 if padding == "valid" else padding
         front, *flat = padding if isinstance(padding, tuple) else (padding,) * 3
         back, flat = front, tuple(flat)
-    x = np.pad(x, ((0, 0), (0, 0), (front, back), (0, 0), (0, 0)))
     how = {"stride": stride[1:], "padding": flat, "dilation": dilation[1:], "groups": groups}
+    x = np.pad(x, ((0, 0), (0, 0), (front, back), (0, 0), (0, 0)))
     depths = range((D + front + back - total - 1) // stride[0] + 1)
-    return np.stack(
-        [
-            sum(
-                conv2d(
-                    x[:, :, od * stride[0] + k * dilation[0]],
-                    w[:, :, k],
-                    bias if k == 0 else None,
-                    **how,
-                )
-                for k in range(KD)
-            )
-            for od in depths
-        ],
-        2,
-    )
+    y, dx, dw, db = [0.0] * len(depths), np.zeros_like(x), np.zeros_like(w), 0.0
+    for od, k in itertools.product(depths, range(KD)):
+        d, first = od * stride[0] + k * dilation[0], k == 0
+        slices = x[:, :, d], w[:, :, k], bias if first else None
+        parts = conv2d_passes(*slices, None if dy is None else dy[:, :, od], **how)
+        y[od] += parts[0]
+        dx[:, :, d] += parts[1]
+        dw[:, :, k] += parts[2]
+        db += parts[3] if first else 0
+    return np.stack(y, 2), dx[:, :, front : front + D], dw, db
 
 
-def conv_transpose2d(x, w, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """Every element of x scatters its share of the kernel."""
-    if x.ndim == 3:
+def conv3d(x, w, bias=None, **how):
+    if x.ndim == 4:
+        return conv3d_passes(x[None], w, bias, **how)[0][0]
+    return conv3d_passes(x, w, bias, **how)[0]
+
+
+def conv_transpose(x, w, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Every element of x scatters its share of the kernel; of any dimensions."""
+    dims = w.ndim - 2
+    if x.ndim == dims + 1:
         how = (stride, padding, output_padding, groups, dilation)
-        return conv_transpose2d(x[None], w, bias, *how)[0]
-    (sh, sw), (dh, dw), (ph, pw) = pair(stride), pair(dilation), pair(padding)
-    (eh, ew), (N, C, H, W), (KH, KW) = pair(output_padding), x.shape, w.shape[2:]
+        return conv_transpose(x[None], w, bias, *how)[0]
+    stride, padding, extra, dilation = (
+        v if isinstance(v, tuple) else (v,) * dims
+        for v in (stride, padding, output_padding, dilation)
+    )
+    (N, C, *size), kernel = x.shape, w.shape[2:]
+    reach = [(n - 1) * s + 1 for n, s in zip(size, stride, strict=True)]
     O, per = w.shape[1] * groups, C // groups
-    full = np.zeros((N, O, (H - 1) * sh + dh * (KH - 1) + 1 + eh,
-                     (W - 1) * sw + dw * (KW - 1) + 1 + ew))  # fmt: skip
-    for c, i, j in itertools.product(range(C), range(KH), range(KW)):
+    full = np.zeros((N, O, *(
+        r + d * (k - 1) + e for r, d, k, e in zip(reach, dilation, kernel, extra, strict=True)
+    )))  # fmt: skip
+    for c, *tap in itertools.product(range(C), *map(range, kernel)):
         o = slice(c // per * w.shape[1], (c // per + 1) * w.shape[1])
-        h = slice(i * dh, i * dh + (H - 1) * sh + 1, sh)
-        v = slice(j * dw, j * dw + (W - 1) * sw + 1, sw)
-        full[:, o, h, v] += x[:, c, None] * w[c, :, i, j][:, None, None]
-    y = full[:, :, ph : full.shape[2] - ph, pw : full.shape[3] - pw]
-    return y if bias is None else y + bias[:, None, None]
-
-
-def conv_transpose1d(x, w, bias=None, **how):
-    how = of_one_row(how)
-    if "output_padding" in how:
-        how["output_padding"] = (0, how["output_padding"])
-    return conv_transpose2d(x[..., None, :], w[:, :, None], bias, **how)[..., 0, :]
+        at = tuple(
+            slice(i * d, i * d + r, s)
+            for i, d, r, s in zip(tap, dilation, reach, stride, strict=True)
+        )
+        weight = w[(c, slice(None), *tap)].reshape(-1, *(1,) * dims)
+        full[(slice(None), o, *at)] += x[:, c, None] * weight
+    y = full[(..., *(slice(p, n - p) for p, n in zip(padding, full.shape[2:], strict=True)))]
+    return y if bias is None else y + bias.reshape(-1, *(1,) * dims)
 
 
 def conv1d_fused(*args, **how):
@@ -139,6 +141,7 @@ REFERENCES = {
     "conv2d_fused": conv2d_fused,
     "conv3d": conv3d,
     "conv3d_fused": conv3d_fused,
-    "conv_transpose1d": conv_transpose1d,
-    "conv_transpose2d": conv_transpose2d,
+    "conv_transpose1d": conv_transpose,
+    "conv_transpose2d": conv_transpose,
+    "conv_transpose3d": conv_transpose,
 }

@@ -27,6 +27,10 @@ CASES = [
     ("conv_transpose2d", (2, 6, 7, 5), (6, 2, 3, 2), {"groups": 3, "dilation": (1, 2)}),
     ("conv_transpose2d", (2, 9, 7, 5), (9, 1, 3, 3), {"groups": 9, "stride": 2, "padding": 1}),
     ("conv_transpose2d", (5, 6, 4), (5, 3, 3, 3), {"stride": (3, 2), "output_padding": (2, 1)}),
+    ("conv_transpose3d", (2, 8, 3, 6, 7), (8, 5, 4, 4, 4), {"stride": 2, "padding": 1}),
+    ("conv_transpose3d", (2, 6, 5, 4, 5), (6, 2, 2, 3, 2), {"groups": 3, "dilation": (2, 1, 3)}),
+    ("conv_transpose3d", (2, 9, 4, 5, 5), (9, 1, 3, 3, 3), {"groups": 9, "stride": (1, 2, 3)}),
+    ("conv_transpose3d", (5, 3, 6, 4), (5, 3, 3, 1, 2), {"stride": 3, "output_padding": (2, 0, 1)}),
 ]
 
 
@@ -57,6 +61,7 @@ LAYERS = [
     ("Conv3d", (4, 6, 3), {"padding": 1, "padding_mode": "replicate"}, (2, 4, 3, 4, 5)),
     ("ConvTranspose1d", (4, 6, 3), {"stride": 3, "output_padding": 2}, (2, 4, 9)),
     ("ConvTranspose2d", (4, 6, (3, 2)), {"stride": 2, "groups": 2, "padding": 1}, (2, 4, 5, 9)),
+    ("ConvTranspose3d", (4, 6, 3), {"stride": (2, 1, 2), "dilation": 2}, (2, 4, 3, 4, 5)),
     ("ReflectionPad2d", (2,), {}, (2, 4, 5, 9)),
     ("ConstantPad3d", ((1, 2, 0, 0, 1, 0), 2.5), {}, (2, 4, 5, 9)),
 ]
