@@ -1,9 +1,9 @@
 """Depthwise convolution: each channel is correlated with a filter of its own.
 
-Bands of rows, gathering, phases of the
-stride, partial sums and packed weights ([KH][KW][all channels]) are those of every
-convolution; what differs is what is done with a gathered row, a vector of channels
-at a time. Called by conv.pyx and conv_weight.pyx.
+Bands of rows, gathering, phases of the stride, partial sums and packed weights
+([KH][KW][all channels]) are those of every convolution; what differs is what is done
+with a gathered row, a vector of channels at a time. Called by conv.pyx and
+conv_weight.pyx.
 """
 
 from libc.string cimport memset
