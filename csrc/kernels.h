@@ -260,8 +260,9 @@ typedef struct {
     /* conv_depthwise.h: a row of y = bias + sum of taps; w += a row of taps times dy */
     void (*depthwise_row)(const depthwise_args *);
     void (*depthwise_weight)(const depthwise_args *);
-    /* conv_winograd.h, for tiles of 2 x 2 and of 4 x 4 outputs: pixels to planes and back */
-    winograd_fn winograd_input[2], winograd_taps[2], winograd_output[2];
+    /* conv_winograd.h: pixels to planes and back; of tiles of 2 x 2 outputs by 3 taps, 4 x 4 by 3,
+     * 2 x 2 by 5 */
+    winograd_fn winograd_input[3], winograd_taps[3], winograd_output[3];
     winograd_fn winograd_dy[2], winograd_dw[2];
     /* conv.h: y[j] += x[j]; y[j] += sum over rows of x[i * x_row + j] */
     void (*conv_add)(const void *x, void *y, long n);

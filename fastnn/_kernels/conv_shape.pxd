@@ -17,12 +17,13 @@ cdef struct ConvShape:
     long N, G, C, X, O, H, W, OH, OW, KH, KW, sh, sw, dh, dw, top, left
     long D, OD, KD, sd, dd, front
 
-# How Winograd's tiles cover the images of a problem.
+# How Winograd's tiles cover the images of a problem. With dilated taps the pixels of an image
+# whose rows and columns leave the same remainders are an image of their own, with no dilation.
 cdef struct Tiling:
     int side                      # of a tile's outputs: 2 or 4; 0: not by tiles
-    int size                      # which of the kernels: 0 or 1
-    long values                   # of a tile: (side + 2)^2
-    long rows, cols, count        # tiles of an image; of all images
+    int kind                      # which of the kernels (kernels.h)
+    long edge, values             # of a tile's inputs: side + KH - 1; edge^2
+    long rows, cols, count        # tiles of such an image; of all images
     long block                    # tiles of an item, of all images in a row
     long x_tile, x_plane          # pitches of the planes of input,
     long y_tile, y_plane          # of the planes of output,

@@ -20,18 +20,22 @@ cdef void winograd_item(void* context, long item_index, int thread) noexcept nog
 # --- shared with conv_winograd_weight.pyx
 
 cdef bint has_tiles(const ConvShape* s) noexcept nogil
-cdef double products(const ConvShape* s, long side, double spread, double packed) noexcept nogil
+cdef double tiles_of(const ConvShape* s, long side) noexcept nogil
+# the faster side, as winograd_side; of what takes `direct` multiply-adds without tiles
+cdef int best_side(const ConvShape* s, double direct, double spread, double packed,
+                   bint allow_four) noexcept nogil
 cdef long padded(const Correlation* c, long n) noexcept nogil
 cdef void set_tiling(Correlation* c, long side) noexcept nogil
 cdef long tiles_at_once(Correlation* c, long x_channels, long y_channels) noexcept nogil
 cdef size_t edge_bytes(const Correlation* c, long channels) noexcept nogil
 
-# Tiles side by side in an image: of image n, in row h of tiles, columns w to w_end.
+# Tiles side by side in an image: of image n, from pixel top, left on, in row h of tiles, columns
+# w to w_end.
 cdef struct Run:
-    long n, h, w, w_end
+    long n, top, left, h, w, w_end
 
 # the run that starts at a tile, at most up to another
-cdef Run run_at(const Tiling* t, long tile, long end) noexcept nogil
+cdef Run run_at(const Correlation* c, long tile, long end) noexcept nogil
 
 # How tiles are read from the images c.x, extent x extent pixels each, and spread.
 cdef struct Tiles:

@@ -1,4 +1,4 @@
-"""Convolution with 3x3 taps by Winograd's tiles (conv_winograd.h): fewer products.
+"""Convolution with 3x3 or 5x5 taps by Winograd's tiles (conv_winograd.h): fewer products.
 
 The tiles of all images stand in one row; an item takes a block of them, spreads each
 to planes [value][tile][channel], multiplies plane by plane with the weights' planes,
@@ -8,9 +8,10 @@ adjacent, through a copy. Parallel over blocks and parts of the panels. Called b
 for the forward pass and for backward-data, which is one with flipped weights.
 
 Error against float64, as a multiple of the direct way's: 0.6 to 0.9 with tiles of 2 x 2,
-1.7 to 2.8 with 4 x 4 (root of the mean square; normal and ReLU inputs, 16 to 512 channels).
-Speed, 2 cores of a Xeon: (16,64,32,32)->64 3400 -> 1240 us, (16,128,14,14)->128 2500 -> 1070,
-(1,64,56,56)->64 650 -> 255.
+1.7 to 2.8 with 4 x 4, 1.2 to 1.9 with 5x5 taps (root of the mean square; normal and ReLU inputs,
+16 to 512 channels). Speed, 2 cores of a Xeon: (16,64,32,32)->64 3400 -> 1240 us,
+(16,128,14,14)->128 2500 -> 1070, (1,64,56,56)->64 650 -> 255, dilated (8,64,56,56)->64
+5050 -> 1940, 5x5 (16,64,28,28)->64 6700 -> 3400.
 """
 
 from fastnn._kernels.conv_gather cimport gather_pixels, run_of_channels, source_row
@@ -49,25 +50,39 @@ cdef void allow_winograd(bint allow) noexcept nogil:
 # --- the plan ---------------------------------------------------------------------
 
 cdef bint has_tiles(const ConvShape* s) noexcept nogil:
-    return (allowed and s.KH == 3 and s.KW == 3 and s.sh == 1 and s.sw == 1 and s.dh == 1
-            and s.dw == 1 and not s.depthwise and s.C >= LEAST_CHANNELS and s.O >= LEAST_CHANNELS)
+    return (allowed and s.KH == s.KW and (s.KH == 3 or s.KH == 5) and s.sh == 1 and s.sw == 1
+            and not s.depthwise and s.C >= LEAST_CHANNELS and s.O >= LEAST_CHANNELS)
+
+
+cdef inline long tiles_along(long pixels, long dilation, long side) noexcept nogil:
+    """Tiles of one of the images that a dilation makes."""
+    return ceil_div(ceil_div(pixels, dilation), side)
+
+
+cdef double tiles_of(const ConvShape* s, long side) noexcept nogil:
+    return (<double>s.N * s.dh * s.dw * tiles_along(s.OH, s.dh, side)
+            * tiles_along(s.OW, s.dw, side))
 
 
 cdef double products(const ConvShape* s, long side, double spread, double packed) noexcept nogil:
     """The time of a group's tiles, as so many multiply-adds: with `spread` numbers that go to
     a plane or come from it for each tile, and `packed` sets of weights."""
-    cdef double values = (side + 2) * (side + 2), channels = <double>s.C * s.O
-    cdef double tiles = <double>s.N * ceil_div(s.OH, side) * ceil_div(s.OW, side)
-    return values * (tiles * (channels + SPREAD_COST * spread) + packed * channels)
+    cdef double values = (side + s.KH - 1) * (side + s.KW - 1), channels = <double>s.C * s.O
+    return values * (tiles_of(s, side) * (channels + SPREAD_COST * spread) + packed * channels)
+
+
+cdef int best_side(const ConvShape* s, double direct, double spread, double packed,
+                   bint allow_four) noexcept nogil:
+    cdef double two = products(s, 2, spread, packed)
+    cdef double four = products(s, 4, spread, packed) if s.KH == 3 and allow_four else 2 * two
+    if direct < LEAST_GAIN * min(two, four):
+        return 0
+    return 4 if four < two else 2
 
 
 cdef int winograd_side(const ConvShape* s) noexcept nogil:
-    cdef double direct = 9.0 * s.C * s.O * (<double>s.N * s.OH * s.OW + PACK_COST)
-    cdef double two = products(s, 2, s.C + s.O, PACK_COST)
-    cdef double four = products(s, 4, s.C + s.O, PACK_COST)
-    if not has_tiles(s) or direct < LEAST_GAIN * min(two, four):
-        return 0
-    return 4 if four < two else 2
+    cdef double direct = <double>s.KH * s.KW * s.C * s.O * (<double>s.N * s.OH * s.OW + PACK_COST)
+    return best_side(s, direct, s.C + s.O, PACK_COST, True) if has_tiles(s) else 0
 
 
 cdef long padded(const Correlation* c, long n) noexcept nogil:
@@ -78,9 +93,11 @@ cdef long padded(const Correlation* c, long n) noexcept nogil:
 cdef void set_tiling(Correlation* c, long side) noexcept nogil:
     cdef const ConvShape* s = &c.s
     cdef Tiling* t = &c.tiling
-    t.side, t.size, t.values = side, side == 4, (side + 2) * (side + 2)
-    t.rows, t.cols = ceil_div(s.OH, side), ceil_div(s.OW, side)
-    t.count = s.N * t.rows * t.cols
+    t.side, t.edge = side, side + s.KH - 1
+    t.kind = 2 if s.KH == 5 else side == 4
+    t.values = t.edge * t.edge
+    t.rows, t.cols = tiles_along(s.OH, s.dh, side), tiles_along(s.OW, s.dw, side)
+    t.count = s.N * s.dh * s.dw * t.rows * t.cols
 
 
 cdef long tiles_at_once(Correlation* c, long x_channels, long y_channels) noexcept nogil:
@@ -114,8 +131,8 @@ cdef size_t plan_winograd(Correlation* c, long wanted) noexcept nogil:
 
 cdef size_t edge_bytes(const Correlation* c, long channels) noexcept nogil:
     cdef const Tiling* t = &c.tiling
-    cdef long pixels = min(t.cols, t.block) * t.side + 2
-    return aligned((t.side + 2) * pixels * channels * itemsize(c.s.dtype))
+    cdef long pixels = min(t.cols, t.block) * t.side + t.edge - t.side
+    return aligned(t.edge * pixels * channels * itemsize(c.s.dtype))
 
 
 # --- the weights --------------------------------------------------------------------
@@ -125,7 +142,7 @@ cdef void pack_item(void* context, long item_index, int thread) noexcept nogil:
     cdef const Packing* p = <const Packing*>context
     cdef const Correlation* c = p.c
     cdef const ConvShape* s = &c.s
-    cdef char[9 * PACK_CHANNELS * 256] taps         # [kh][kw][k][at most 4 vectors]
+    cdef char[25 * PACK_CHANNELS * 256] taps        # [kh][kw][k][at most 4 vectors]
     cdef long item = itemsize(s.dtype), k = 0
     cdef long g = item_index // c.panels.count, panel = item_index % c.panels.count
     cdef long columns = panel_columns(&c.panels, panel)
@@ -137,10 +154,10 @@ cdef void pack_item(void* context, long item_index, int thread) noexcept nogil:
     while k < s.C:
         w.tiles = min(s.C - k, <long>PACK_CHANNELS)
         w.col = w.tiles * columns
-        w.row = 3 * w.col
+        w.row = s.KW * w.col
         pack_channels(p, g, panel, k, k + w.tiles, taps, w.col)
         w.planes = planes + k * columns * item
-        c.K.winograd_taps[c.tiling.size](&w)
+        c.K.winograd_taps[c.tiling.kind](&w)
         k += w.tiles
 
 
@@ -152,9 +169,13 @@ cdef void pack_winograd(Packing* p) noexcept nogil:
 
 # --- a block of tiles ---------------------------------------------------------------
 
-cdef Run run_at(const Tiling* t, long tile, long end) noexcept nogil:
+cdef Run run_at(const Correlation* c, long tile, long end) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    cdef const Tiling* t = &c.tiling
+    cdef long image = tile // (t.rows * t.cols)
     cdef Run r
-    r.n, r.h, r.w = tile // (t.rows * t.cols), tile // t.cols % t.rows, tile % t.cols
+    r.n, r.top, r.left = image // (s.dh * s.dw), image // s.dw % s.dh, image % s.dw
+    r.h, r.w = tile // t.cols % t.rows, tile % t.cols
     r.w_end = min(t.cols, r.w + end - tile)
     return r
 
@@ -168,8 +189,10 @@ cdef void spread_edge(const Tiles* t, winograd_args* a, const char* x, long h, l
     cdef long pixels = (a.tiles - 1) * c.tiling.side + t.extent
     cdef const char* row
     for i in range(t.extent):
-        row = x + (h + i) * c.x_h * item if x != NULL and 0 <= h + i < s.H else NULL
-        gather_pixels(c, row, a.n, c.x_c, c.x_w, w, 1, pixels, room + i * pixels * c.pixel * item)
+        row = x + h * c.x_h * item if x != NULL and 0 <= h < s.H else NULL
+        gather_pixels(c, row, a.n, c.x_c, c.x_w, w, s.dw, pixels,
+                      room + i * pixels * c.pixel * item)
+        h += s.dh
     a.pixels, a.row, a.col, a.step = room, pixels * c.pixel, c.pixel, c.tiling.side * c.pixel
     t.spread(a)
 
@@ -179,25 +202,26 @@ cdef void spread_image(const Tiles* t, const Run* r, const char* x, long n, char
     """n channels of a run of tiles in the image at x; NULL: an image of zeros."""
     cdef const Correlation* c = t.c
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), side = c.tiling.side
-    cdef long h = r.h * side - s.top, inner = r.w_end, inner_end = r.w_end, w
+    cdef long item = itemsize(s.dtype), reach = t.extent - 1, step = c.tiling.side * s.dw, w
+    cdef long h = r.top + r.h * c.tiling.side * s.dh - s.top, first = r.left - s.left
+    cdef long inner = r.w_end, inner_end = r.w_end, last = s.W - 1 - reach * s.dw - first
     cdef winograd_args a
     a.n, a.plane, a.tile = n, t.plane, t.tile
-    if x != NULL and c.x_c == 1 and h >= 0 and h + t.extent <= s.H:
-        inner = min(max(r.w, ceil_div(s.left, side)), r.w_end)
-        inner_end = min(max((s.W + s.left - t.extent) // side + 1, inner), r.w_end)
+    if x != NULL and c.x_c == 1 and h >= 0 and h + reach * s.dh < s.H:
+        inner = min(max(r.w, ceil_div(max(-first, <long>0), step)), r.w_end)
+        inner_end = min(max(last // step + 1 if last >= 0 else 0, inner), r.w_end)
     a.planes, a.tiles = planes, inner - r.w
     if a.tiles > 0:
-        spread_edge(t, &a, x, h, r.w * side - s.left, room)
+        spread_edge(t, &a, x, h, first + r.w * step, room)
     a.planes, a.tiles = planes + (inner - r.w) * a.tile * item, inner_end - inner
     if a.tiles > 0:
-        w = inner * side - s.left
+        w = first + inner * step
         a.pixels = <void*>(x + (h * c.x_h + w * c.x_w) * item)
-        a.row, a.col, a.step = c.x_h, c.x_w, side * c.x_w
+        a.row, a.col, a.step = s.dh * c.x_h, s.dw * c.x_w, step * c.x_w
         t.spread(&a)
     a.planes, a.tiles = planes + (inner_end - r.w) * a.tile * item, r.w_end - inner_end
     if a.tiles > 0:
-        spread_edge(t, &a, x, h, inner_end * side - s.left, room)
+        spread_edge(t, &a, x, h, first + inner_end * step, room)
 
 
 cdef void spread_run(const Tiles* t, const Run* r, long g, long k, long n, char* planes,
@@ -240,14 +264,15 @@ cdef void gather_run(const Correlation* c, const Run* r, long o, long n,
     """The pixels of output channels o..o + n."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), side = c.tiling.side
+    cdef long h = r.top + r.h * side * s.dh, w = r.left + r.w * side * s.dw
     cdef winograd_args a
     a.tiles, a.n = r.w_end - r.w, n
     a.planes, a.plane, a.tile = planes, c.tiling.y_plane, c.tiling.y_tile
-    a.rows, a.cols = s.OH - r.h * side, s.OW - r.w * side
-    a.pixels = result_image(c, r.n) + (r.h * side * c.y_h + r.w * side * c.y_w + o) * item
-    a.row, a.col, a.step = c.y_h, c.y_w, side * c.y_w
+    a.rows, a.cols = ceil_div(s.OH - h, s.dh), ceil_div(s.OW - w, s.dw)
+    a.pixels = result_image(c, r.n) + (h * c.y_h + w * c.y_w + o) * item
+    a.row, a.col, a.step = s.dh * c.y_h, s.dw * c.y_w, side * s.dw * c.y_w
     a.after = epilogue_from(&c.after, o, item)
-    c.K.winograd_output[c.tiling.size](&a)
+    c.K.winograd_output[c.tiling.kind](&a)
 
 
 cdef void winograd_item(void* context, long item_index, int thread) noexcept nogil:
@@ -264,17 +289,17 @@ cdef void winograd_item(void* context, long item_index, int thread) noexcept nog
     cdef char* y_planes = x_planes + t.values * t.x_plane * item
     cdef Run r
     cdef Tiles x
-    x.c, x.spread, x.extent = c, c.K.winograd_input[t.size], t.side + 2
+    x.c, x.spread, x.extent = c, c.K.winograd_input[t.kind], t.edge
     x.plane, x.tile = t.x_plane, t.x_tile
     tile = start
     while tile < end:
-        r = run_at(t, tile, end)
+        r = run_at(c, tile, end)
         spread_run(&x, &r, g, 0, s.C, x_planes + (tile - start) * t.x_tile * item,
                    c.scratch + thread * c.scratch_step + c.row_offset)
         tile += r.w_end - r.w
     multiply(c, g, end - start, first, last, x_planes, y_planes)
     tile = start
     while tile < end:
-        r = run_at(t, tile, end)
+        r = run_at(c, tile, end)
         gather_run(c, &r, g * s.O + o, n, y_planes + (tile - start) * t.y_tile * item)
         tile += r.w_end - r.w

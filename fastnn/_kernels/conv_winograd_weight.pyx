@@ -2,7 +2,7 @@
 
 The forward pass (conv_winograd.pyx) turned round: the tiles of x and of dy are spread to
 planes, each plane of the weights is a product summed over tiles, and its values are gathered
-to 3x3 taps. An item takes the tiles of one partial sum for a block of input channels and
+to taps. An item takes the tiles of one partial sum for a block of input channels and
 some panels of output channels: its sums stay in the second-level cache. Called by
 conv_weight.pyx, which adds up the partial sums and puts them in place.
 """
@@ -11,8 +11,8 @@ from libc.string cimport memset
 
 from fastnn._kernels.conv_shape cimport Tiling
 from fastnn._kernels.conv_winograd cimport (
-    Run, Tiles, edge_bytes, has_tiles, padded, products, run_at, set_tiling, spread_run,
-    tiles_at_once,
+    Run, Tiles, best_side, edge_bytes, has_tiles, padded, run_at, set_tiling, spread_run,
+    tiles_at_once, tiles_of,
 )
 from fastnn._kernels.panels cimport (
     cut_panels, panel_columns, panel_end, panel_start, panel_width,
@@ -32,7 +32,6 @@ cdef enum:
     SUM_COST = 18                # a number of a partial sum, in multiply-adds
 
 cdef double DIRECT_COST = 1.2    # of a multiply-add of the direct way
-cdef double LEAST_GAIN = 1.15
 
 
 cdef inline long blocks_of(long channels) noexcept nogil:
@@ -43,12 +42,11 @@ cdef int winograd_weight_side(const ConvShape* s) noexcept nogil:
     cdef long blocks = blocks_of(s.C), shares = blocks_of(s.O)
     cdef double sums = SUM_COST * ceil_div(SUMS, blocks * shares * s.G)
     cdef double spread = s.C * shares + s.O * blocks
-    cdef double direct = DIRECT_COST * 9.0 * s.C * s.O * s.N * s.OH * s.OW
-    cdef double two = products(s, 2, spread, sums), four = products(s, 4, spread, sums)
-    cdef long tiles = s.N * ceil_div(s.OH, 4) * ceil_div(s.OW, 4)
-    if not has_tiles(s) or tiles < LEAST_TILES_2 or direct < LEAST_GAIN * min(two, four):
+    cdef double direct = DIRECT_COST * 9 * s.C * s.O * s.N * s.OH * s.OW
+    cdef double tiles = tiles_of(s, 4)
+    if not has_tiles(s) or s.KH != 3 or tiles < LEAST_TILES_2:
         return 0
-    return 4 if four < two and tiles >= LEAST_TILES_4 else 2
+    return best_side(s, direct, spread, sums, tiles >= LEAST_TILES_4)
 
 
 cdef size_t plan_winograd_weight(Correlation* c, long wanted) noexcept nogil:
@@ -90,11 +88,15 @@ cdef Correlation gradient_images(const Correlation* c, long channels) noexcept n
 
 cdef void add_bias(const Correlation* d, const Run* r, long k, long n, char* db) noexcept nogil:
     """db[n] += the pixels of dy under a run of tiles."""
-    cdef long item = itemsize(d.s.dtype), side = d.tiling.side, h, w = r.w * side
-    cdef long pixels = min(r.w_end * side, d.s.W) - w
-    for h in range(r.h * side, min((r.h + 1) * side, d.s.H)):
-        d.K.conv_column_sum(d.x + (r.n * d.x_n + h * d.x_h + w * d.x_w + k * d.x_c) * item,
-                            d.x_w, db, pixels, n)
+    cdef const ConvShape* s = &d.s
+    cdef long item = itemsize(s.dtype), side = d.tiling.side, _
+    cdef long h = r.top + r.h * side * s.dh, w = r.left + r.w * side * s.dw
+    cdef long pixels = min((r.w_end - r.w) * side, ceil_div(s.W - w, s.dw))
+    for _ in range(side):
+        if h < s.H and pixels > 0:
+            d.K.conv_column_sum(d.x + (r.n * d.x_n + h * d.x_h + w * d.x_w + k * d.x_c) * item,
+                                s.dw * d.x_w, db, pixels, n)
+        h += s.dh
 
 
 cdef void multiply(const Correlation* c, long tiles, bint accumulate, long first, long last,
@@ -147,9 +149,9 @@ cdef void winograd_weight_item(void* context, long item_index, int thread) noexc
     cdef Tiles x, dy
     cdef winograd_args a
     x_images.pixel = channels
-    x.c, x.spread, x.extent = &x_images, c.K.winograd_input[t.size], t.side + 2
+    x.c, x.spread, x.extent = &x_images, c.K.winograd_input[t.kind], t.edge
     x.plane, x.tile = t.x_plane, t.x_tile
-    dy.c, dy.spread, dy.extent = &dy_images, c.K.winograd_dy[t.size], t.side
+    dy.c, dy.spread, dy.extent = &dy_images, c.K.winograd_dy[t.kind], t.side
     dy.plane, dy.tile = t.y_plane, t.y_tile
     if sums_dy:
         memset(db, 0, n * item)
@@ -157,7 +159,7 @@ cdef void winograd_weight_item(void* context, long item_index, int thread) noexc
         high = min(low + t.block, end)
         tile = low
         while tile < high:
-            r = run_at(t, tile, high)
+            r = run_at(c, tile, high)
             spread_run(&x, &r, g, k, channels, planes + (tile - low) * t.x_tile * item, room)
             spread_run(&dy, &r, g, o, n,
                        planes + (t.values * t.x_plane + (tile - low) * t.y_tile) * item, room)
@@ -168,6 +170,6 @@ cdef void winograd_weight_item(void* context, long item_index, int thread) noexc
         low = high
     a.tiles, a.n, a.after = channels, n, no_epilogue()
     a.planes, a.plane, a.tile = sums, t.w_plane, t.y_tile
-    a.pixels, a.row, a.col, a.step = dw + k * s.O * item, 3 * s.C * s.O, s.C * s.O, s.O
-    a.rows, a.cols = 3, 3 * channels
-    c.K.winograd_dw[t.size](&a)
+    a.pixels, a.row, a.col, a.step = dw + k * s.O * item, s.KW * s.C * s.O, s.C * s.O, s.O
+    a.rows, a.cols = s.KH, s.KW * channels
+    c.K.winograd_dw[t.kind](&a)

@@ -190,7 +190,8 @@ cdef extern from "kernels.h" nogil:
         arg_fn[2] arg_columns
         void (*depthwise_row)(const depthwise_args* row) noexcept nogil
         void (*depthwise_weight)(const depthwise_args* row) noexcept nogil
-        winograd_fn[2] winograd_input, winograd_taps, winograd_output, winograd_dy, winograd_dw
+        winograd_fn[3] winograd_input, winograd_taps, winograd_output
+        winograd_fn[2] winograd_dy, winograd_dw
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil
         void (*conv_column_sum)(const void* x, long x_row, void* y, long rows,
                                 long n) noexcept nogil

@@ -43,6 +43,12 @@ CASES = [
     ((16, 64, 6, 6), (64, 64, 3, 3), {"padding": 1}, (2, 2, 0)),
     ((60, 128, 6, 2), (96, 128, 3, 3), {"padding": 1}, (2, 2, 2)),
     ((2, 128, 14, 14), (128, 128, 3, 3), {"padding": 1}, (4, 4, 2)),
+    ((8, 20, 23, 21), (24, 20, 3, 3), {"padding": 2, "dilation": 2}, (4, 4, 4)),
+    ((5, 32, 30, 26), (48, 32, 3, 3), {"padding": (1, 0), "dilation": (1, 5)}, (4, 4, 4)),
+    ((2, 64, 13, 50), (64, 32, 3, 3), {"padding": 4, "dilation": (4, 3), "groups": 2}, (4, 4, 4)),
+    ((4, 40, 15, 18), (33, 40, 5, 5), {"padding": 2}, (2, 2, 0)),
+    ((2, 64, 24, 13), (96, 32, 5, 5), {"padding": (0, 3), "groups": 2}, (2, 2, 0)),
+    ((3, 65, 11, 19), (48, 65, 5, 5), {"padding": (3, 4), "dilation": (1, 2)}, (2, 2, 0)),
     ((2, 19, 4, 16, 18), (33, 19, 3, 3, 3), {"padding": 1}, (4, 4, 4)),
     ((2, 40, 3, 17, 16), (36, 20, 2, 3, 3), {"padding": (2, 0, 1), "groups": 2}, (4, 4, 4)),
     ((3, 48, 5, 12, 12), (32, 48, 3, 3, 3), {"padding": 1, "stride": (2, 1, 1)}, (4, 4, 4)),
@@ -67,8 +73,10 @@ def test_each_pass_goes_by_tiles_unless_they_are_not_allowed(x_shape, w_shape, h
     "x_shape, w_shape, how",
     [
         ((4, 64, 32, 32), (64, 64, 3, 3), {"padding": 1, "stride": 2}),
-        ((4, 64, 32, 32), (64, 64, 3, 3), {"padding": 2, "dilation": 2}),
+        ((4, 64, 32, 32), (64, 64, 3, 3), {"padding": 31, "dilation": 31}),
         ((4, 64, 32, 32), (64, 64, 3, 1), {}),
+        ((4, 64, 32, 32), (64, 64, 3, 5), {}),
+        ((4, 64, 32, 32), (64, 64, 7, 7), {}),
         ((4, 64, 32, 32), (64, 1, 3, 3), {"groups": 64}),
         ((4, 8, 32, 32), (64, 8, 3, 3), {}),
         ((1, 512, 4, 4), (512, 512, 3, 3), {"padding": 1}),
@@ -105,6 +113,8 @@ def test_every_level(level, dtype):
 def test_sizes_around_the_ends_of_tiles(size):
     check((40, 16, size, 9), (17, 16, 3, 3), padding=1, layout="channels_last")
     check((40, 18, 9, size), (16, 18, 3, 3), padding=(1, 2), layout="channels_last")
+    check((20, 32, size, 11), (35, 32, 5, 5), padding=(2, 0), layout="channels_last")
+    check((40, 18, 9, size), (16, 18, 3, 3), padding=3, dilation=(2, 3), layout="channels_last")
 
 
 @pytest.mark.parametrize("level", levels())
@@ -119,7 +129,7 @@ def test_no_pass_reads_beyond_its_arrays(level, at_end, last):
         return from_numpy(np.moveaxis(memory, -1, 1) if last else memory)
 
     with using_isa(level):
-        for x_shape, w_shape, how, _ in CASES[2:4] + CASES[6:8] + CASES[9:]:
+        for x_shape, w_shape, how, _ in CASES[2:4] + CASES[6:8] + CASES[9:12] + CASES[13:]:
             x, w, bias, dy = problem(x_shape, w_shape, np.float32, **how)
             leaves = [fenced(x), from_numpy(w), from_numpy(bias)]
             for leaf in leaves:
@@ -157,22 +167,25 @@ def inputs(name, shape):
 
 @pytest.mark.parametrize("name", ["normal", "relu", "bytes", "heavy tails", "far from zero"])
 @pytest.mark.parametrize(
-    "x_shape, w_shape",
+    "x_shape, w_shape, how",
     [
-        ((4, 16, 32, 32), (16, 16, 3, 3)),
-        ((4, 64, 32, 32), (64, 64, 3, 3)),
-        ((4, 256, 14, 14), (128, 256, 3, 3)),
+        ((4, 16, 32, 32), (16, 16, 3, 3), {"padding": 1}),
+        ((4, 64, 32, 32), (64, 64, 3, 3), {"padding": 1}),
+        ((4, 256, 14, 14), (128, 256, 3, 3), {"padding": 1}),
+        ((2, 64, 28, 28), (64, 64, 3, 3), {"padding": 2, "dilation": 2}),
+        ((2, 64, 28, 28), (64, 64, 5, 5), {"padding": 2}),
+        ((2, 64, 4, 14, 14), (64, 64, 3, 3, 3), {"padding": 1}),
     ],
     ids=str,
 )
-def test_error_stays_within_four_times_the_direct_way_s(name, x_shape, w_shape, direct):
+def test_error_stays_within_four_times_the_direct_way_s(name, x_shape, w_shape, how, direct):
     """Root of the mean square, of every pass."""
     x, w = inputs(name, x_shape), make(w_shape, np.float32, 2) / np.float32(w_shape[1] ** 0.5)
     dy = make((x_shape[0], w_shape[0], *x_shape[2:]), np.float32, 3)
-    expected = exact((x, w, None, dy), padding=1)
+    expected = exact((x, w, None, dy), **how)
 
     def errors():
-        found = run(x, w, None, dy, layout="channels_last", padding=1)
+        found = run(x, w, None, dy, layout="channels_last", **how)
         pairs = zip(found[:3], expected[:3], strict=True)
         return [np.square(a - b).mean() ** 0.5 for a, b in pairs]
 
