@@ -63,9 +63,21 @@ cdef inline bint taps_apart(const Correlation* c) noexcept nogil:
     return c.s.KW > 1 and (c.s.dw > 1 or c.spread)
 
 
-cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pixels,
+cdef void inner_rows(const Correlation* c, long oh, long* first, long* count) noexcept nogil:
+    """Which of the kernel's rows read a row of the image, for output row oh: the others would
+    read zeros. All of them where several output rows are taken together."""
+    cdef const ConvShape* s = &c.s
+    cdef long h = oh * s.sh - s.top, end
+    first[0], count[0] = 0, s.KH
+    if c.run == 1 and not c.in_place:
+        end = min(ceil_div(s.H - h, s.dh), s.KH) if h < s.H else 0
+        first[0] = min(ceil_div(-h, s.dh), s.KH) if h < 0 else 0
+        count[0] = max(end - first[0], <long>0)
+
+
+cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pixels, long taps_h,
                      const char* a, const char* b, char* y) noexcept nogil:
-    """A run of output pixels by one panel, in tiles of even heights."""
+    """A run of output pixels by one panel, in tiles of even heights, from so many rows of taps."""
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), tiles = ceil_div(pixels, c.K.gemm_rows[width])
     cdef long i, first, m, kh
@@ -76,12 +88,13 @@ cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pi
         t.a = a + first * t.a_row * item
         t.b = b
         t.c = y + first * c.y_w * item
-        if not taps_apart(c):
+        if not taps_apart(c) or taps_h == 0:
+            t.batches = taps_h
             c.K.gemm_tile[width][m](t)
             continue
-        t.accumulate = False          # one kernel row at a time
-        for kh in range(s.KH):
-            t.after = after if kh == s.KH - 1 else no_epilogue()
+        t.batches, t.accumulate = s.KW, False         # one kernel row at a time
+        for kh in range(taps_h):
+            t.after = after if kh == taps_h - 1 else no_epilogue()
             c.K.gemm_tile[width][m](t)
             t.accumulate = True
             t.a = <const char*>t.a + c.tap_h * item
@@ -99,6 +112,7 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
     cdef long n0 = item_index // (c.parts * c.bands * s.G) * c.images
     cdef long end = min(oh0 + c.band, s.OH), panel, n, o, oh, rows
     cdef long first = c.panels.count * part // c.parts
+    cdef long kh, taps_h
     cdef char* band
     cdef const char* b
     cdef gemm_tile_args t
@@ -106,9 +120,9 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
     t.accumulate = False
     t.a_row, t.a_k = c.out_pixel, 1
     if taps_apart(c):
-        t.batches, t.k, t.a_batch = s.KW, s.C, c.tap_w
+        t.k, t.a_batch = s.C, c.tap_w
     else:
-        t.batches, t.k, t.a_batch = s.KH, s.KW * s.C, c.tap_h
+        t.k, t.a_batch = s.KW * s.C, c.tap_h
     t.c_row = c.y_w
     for panel in range(first, c.panels.count * (part + 1) // c.parts):
         o, width = panel_start(&c.panels, panel), panel_width(&c.panels, panel)
@@ -124,7 +138,10 @@ cdef void correlate_item(void* context, long item_index, int thread) noexcept no
                 if panel == first and (oh - oh0) % c.step == 0:
                     gather(c, n, g, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
                 t.after = epilogue_from(&c.after, g * s.O + o, item)
-                output_run(c, &t, width, rows * s.OW, band + (oh - oh0) * s.sh * c.row * item, b,
+                inner_rows(c, oh, &kh, &taps_h)
+                output_run(c, &t, width, rows * s.OW, taps_h,
+                           band + ((oh - oh0) * s.sh * c.row + kh * c.tap_h) * item,
+                           b + kh * s.KW * s.C * t.b_k * item,
                            result_image(c, n) + (oh * c.y_h + g * s.O + o) * item)
                 oh += rows
 
