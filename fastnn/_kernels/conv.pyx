@@ -12,8 +12,8 @@ the panels). Called by ops/conv.pyx; conv_weight.pyx has the third pass.
 
 from fastnn._kernels.conv_depthwise cimport depthwise_item
 from fastnn._kernels.conv_gather cimport (
-    GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
-    usable_in_place,
+    GROUP_BYTES, band_start, gather, inner_rows, items_wanted, set_bands, set_source,
+    should_spread, team_for, usable_in_place,
 )
 from fastnn._kernels.conv_pack cimport Packing, pack_panels
 from fastnn._kernels.conv_planar cimport (
@@ -61,18 +61,6 @@ cdef size_t plan_correlation(Correlation* c, bint dense) noexcept nogil:
 cdef inline bint taps_apart(const Correlation* c) noexcept nogil:
     """Do the taps of a kernel row not follow upon each other?"""
     return c.s.KW > 1 and (c.s.dw > 1 or c.spread)
-
-
-cdef void inner_rows(const Correlation* c, long oh, long* first, long* count) noexcept nogil:
-    """Which of the kernel's rows read a row of the image, for output row oh: the others would
-    read zeros. All of them where several output rows are taken together."""
-    cdef const ConvShape* s = &c.s
-    cdef long h = oh * s.sh - s.top, end
-    first[0], count[0] = 0, s.KH
-    if c.run == 1 and not c.in_place:
-        end = min(ceil_div(s.H - h, s.dh), s.KH) if h < s.H else 0
-        first[0] = min(ceil_div(-h, s.dh), s.KH) if h < 0 else 0
-        count[0] = max(end - first[0], <long>0)
 
 
 cdef void output_run(const Correlation* c, gemm_tile_args* t, int width, long pixels, long taps_h,

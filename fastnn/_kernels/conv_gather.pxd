@@ -20,6 +20,9 @@ cdef void gather_pixels(const Correlation* c, const char* src, long channels, lo
 # how many of the channels k..end lie in the same image
 cdef const char* source_row(const Correlation* c, long n, long g, long k, long h) noexcept nogil
 cdef long run_of_channels(const Correlation* c, long k, long end) noexcept nogil
+# which rows of taps read a row of the image for output row oh: the others would read zeros;
+# all of them where several output rows are taken together
+cdef void inner_rows(const Correlation* c, long oh, long* first, long* count) noexcept nogil
 cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long end, long b0,
                  long b1, char* band, int thread) noexcept nogil
 

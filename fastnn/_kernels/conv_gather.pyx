@@ -267,3 +267,13 @@ cdef void gather(const Correlation* c, long n, long g, long oh0, long oh, long e
         for r in range(rows_read(s, oh - oh0), last):
             gather_blocks(c, n, g, h0 + r, row, b0, b1, band + r * c.row * item)
     fetch(c, n, h0 + last, h0 + last + (end - oh) * s.sh)
+
+
+cdef void inner_rows(const Correlation* c, long oh, long* first, long* count) noexcept nogil:
+    cdef const ConvShape* s = &c.s
+    cdef long h = oh * s.sh - s.top, end
+    first[0], count[0] = 0, s.KH
+    if c.run == 1 and not c.in_place:
+        end = min(ceil_div(s.H - h, s.dh), s.KH) if h < s.H else 0
+        first[0] = min(ceil_div(-h, s.dh), s.KH) if h < 0 else 0
+        count[0] = max(end - first[0], <long>0)

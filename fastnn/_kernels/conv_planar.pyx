@@ -9,7 +9,7 @@ by conv.pyx.
 
 from libc.string cimport memcpy, memset
 
-from fastnn._kernels.conv_gather cimport source_row
+from fastnn._kernels.conv_gather cimport inner_rows, source_row
 from fastnn._kernels.conv_shape cimport ConvShape, result_image
 from fastnn._kernels.runtime cimport (
     NORM_LINES, aligned, ceil_div, epilogue, epilogue_from, gemm_tile_args, itemsize, no_epilogue,
@@ -43,7 +43,7 @@ cdef bint should_run_planar(const Correlation* c) noexcept nogil:
 cdef size_t plan_planar(Correlation* c, long wanted) noexcept nogil:
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), most
-    c.row = width_of(s) * s.C
+    c.row, c.run = width_of(s) * s.C, 1
     most = max((BAND_BYTES // (c.row * item) - s.KH) // s.sh + 1, <long>1)
     c.bands = min(max(ceil_div(s.OH, most), wanted), s.OH)
     c.band = ceil_div(s.OH, c.bands)
@@ -110,7 +110,8 @@ cdef void normalise(const Correlation* c, long g, long columns, long n, char* ti
 cdef void planar_item(void* context, long item_index, int thread) noexcept nogil:
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), width = width_of(s), oh, ow, r
+    cdef long item = itemsize(s.dtype), width = width_of(s), oh, ow, r, kh, taps_h
+    cdef long terms = s.KH * s.C
     cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH)
     cdef long g = item_index // c.bands % s.G, n = item_index // (c.bands * s.G)
     cdef int vectors = tile_width(c)
@@ -122,19 +123,21 @@ cdef void planar_item(void* context, long item_index, int thread) noexcept nogil
     cdef gemm_tile_args t
     for r in range((end - oh0 - 1) * s.sh + s.KH):
         gather_planes(c, n, g, oh0 * s.sh - s.top + r, band + r * c.row * item)
-    t.batches, t.k, t.accumulate, t.after = s.KW, s.KH * s.C, c.after.bias != NULL, no_epilogue()
+    t.batches, t.accumulate, t.after = s.KW, c.after.bias != NULL, no_epilogue()
     t.after.relu = c.after.relu and c.after.norm == NULL
-    t.a, t.a_k, t.a_batch = c.w + g * s.O * s.KW * t.k * item, 1, t.k
-    t.a_row = s.KW * t.k
+    t.a_k, t.a_batch, t.a_row = 1, terms, s.KW * terms
     t.b_k, t.b_batch = width, s.dw
     t.c, t.c_row = tile, columns
     if t.accumulate:
         fill_bias(c, g, columns, start)
     for oh in range(oh0, end):
         y = result_image(c, n) + (oh * c.y_h + g * s.O) * item
+        inner_rows(c, oh, &kh, &taps_h)
+        t.k = taps_h * s.C
+        t.a = c.w + (g * s.O * t.a_row + kh * s.C) * item
         ow = 0
         while ow < s.OW:
-            t.b = band + ((oh - oh0) * s.sh * c.row + ow) * item
+            t.b = band + ((oh - oh0) * s.sh * c.row + kh * s.C * width + ow) * item
             t.n = min(columns, s.OW - ow)
             if t.accumulate:
                 memcpy(tile, start, s.O * columns * item)
