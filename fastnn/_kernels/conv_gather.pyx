@@ -91,7 +91,7 @@ cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) 
     if c.spread and c.bands == 1:
         c.images = max(min(images, group_bytes // max(c.block * c.blocks * item, <long>1)), <long>1)
     c.groups = ceil_div(s.N, max(c.images, <long>1))
-    c.scratch_step = 0
+    c.row_offset = c.scratch_step = 0
     if not c.in_place:
         c.row_offset = aligned(c.images * c.image * item)
         c.scratch_step = c.row_offset + (aligned(s.W * s.C * item) if turns_rows(c) else 0)
