@@ -45,6 +45,7 @@ cdef struct Plan:
     long k_blocks
     long block_panels            # panels whose block of B stays in cache
     long row_chunks, col_chunks, group, groups   # an item is a chunk of `group` problems
+    bint rows_first              # items follow each other along columns, not along rows
     double ns                    # estimated, on one thread
 
 cdef struct Prepared:
