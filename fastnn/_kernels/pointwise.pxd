@@ -39,7 +39,7 @@ cdef struct Pointwise:
     Operand[3] operand
     Operand out
     double[4] p               # the operation's constants
-    long row_blocks           # filled in by pointwise()
+    long row_blocks, block    # filled in by pointwise(): blocks of a row, elements of one
     long rows_per_item
 
 # the kernel of operation `op` computing in FLOAT32, FLOAT64 or INT64; NULL: none for integers

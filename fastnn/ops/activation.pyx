@@ -21,8 +21,8 @@ from fastnn.ops.broadcast cimport (
 )
 from fastnn.ops.reduce cimport sum_to_shape
 
-from fastnn.ops.pointwise import add, div, masked_fill, maximum, minimum, mul, neg, pow, sub
-from fastnn.ops.registry import inplace_of, op
+from fastnn.ops.pointwise import masked_fill, maximum, minimum, neg, pow
+from fastnn.ops.registry import inplace_of, op, over
 
 
 # --- elementary functions -----------------------------------------------------
@@ -84,8 +84,19 @@ def clamp(input, min=None, max=None):
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         input = input if min is None else maximum(input, min)
         return input if max is None else minimum(input, max)
+    return clamped(input, min, max, False)
+
+
+def clamp_(input, min=None, max=None):
+    """clamp(), in place; returns the tensor."""
+    if isinstance(min, Tensor) or isinstance(max, Tensor) or (min is None and max is None):
+        return write(input, clamp(input, min, max))
+    return clamped(input, min, max, True)
+
+
+cdef object clamped(object input, object min, object max, bint inplace):
     return unary(PW_clamp, PW_clamp_backward, False, input, "clamp",
-                 -INFINITY if min is None else min, INFINITY if max is None else max)
+                 -INFINITY if min is None else min, INFINITY if max is None else max, inplace)
 
 
 # --- activations --------------------------------------------------------------
@@ -94,21 +105,16 @@ cdef double SELU_ALPHA = 1.6732632423543772848170429916717
 cdef double SELU_SCALE = 1.0507009873554804934193349852946
 
 
-cdef object applied(object input, object result, bint inplace):
-    """The result of an activation, written into input where the caller asked for that."""
-    return write(input, result) if inplace else result
-
-
 cdef object activation(int forward, int backward, object input, const char* label, bint inplace,
                        double p0=0, double p1=0):
     """One that is defined for numbers with a fraction, and saves its input."""
     check_float(as_tensor(input, "input"), "input")
-    return applied(input, unary(forward, backward, False, input, label, p0, p1), inplace)
+    return unary(forward, backward, False, input, label, p0, p1, inplace)
 
 
 def relu(input, inplace=False):
     """max(input, 0), elementwise."""
-    return applied(input, unary(PW_relu, PW_relu_backward, True, input, "relu"), inplace)
+    return unary(PW_relu, PW_relu_backward, True, input, "relu", 0, 0, inplace)
 
 
 def relu6(input, inplace=False):
@@ -423,11 +429,12 @@ OPS = [
 ]
 OPS += [
     op(f"{function.__name__}_", inplace_of(function), method=True, public=False)
-    for function in (add, sub, mul, div, neg, pow, masked_fill, abs, exp, log, sqrt, square,
-                     reciprocal, clamp, relu, sigmoid, tanh)
+    for function in (neg, pow, masked_fill, abs, exp, log, sqrt, square, reciprocal, sigmoid, tanh)
 ]
-
 relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, threshold_ = [
-    inplace_of(function)
-    for function in (relu, leaky_relu, elu, selu, celu, hardtanh, threshold)
+    over(function) for function in (relu, leaky_relu, elu, selu, celu, hardtanh, threshold)
+]
+OPS += [
+    op("clamp_", clamp_, method=True, public=False),
+    op("relu_", relu_, method=True, public=False),
 ]

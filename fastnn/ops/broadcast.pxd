@@ -25,9 +25,13 @@ cdef Tensor before_relu(Node node, Tensor dy)
 # y += x, of a shape that broadcasts to that of y and of its dtype, outside of the graph
 cdef int add_into(Tensor y, Tensor x) except -1
 
+# input = op(input, other) in one pass where that can be, else by way of result(input, other)
+cdef object binary_over(int op, object input, object other,
+                        object (*result)(object, object))
+
 # y = forward(input), with a node whose gradient is backward(dy, y or input)
 cdef Tensor unary(int forward, int backward, bint saves_output, object input, const char* label,
-                  double p0=*, double p1=*)
+                  double p0=*, double p1=*, bint inplace=*)
 cdef Tensor as_real(object input)      # integers become float32
 
 # the node of y = f(a, b); give_reduced() then shrinks a gradient to operand k

@@ -6,7 +6,8 @@ unary() and record() make the nodes.
 """
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, saved0, saved2,
+    Node, attach, begin_inplace, edge, give, needs_graph, new_node, save0, saved0, saved2,
+    write_inplace,
 )
 from fastnn._core.checks cimport shape_text
 from fastnn._core.layout cimport cast
@@ -230,6 +231,44 @@ cdef Tensor before_relu(Node node, Tensor dy):
     return dy if node.saved2 is None else pointwise_binary(PW_relu_backward, dy, saved2(node))
 
 
+cdef bint fits_over(Tensor x, object other) except -1:
+    """Can x be written over, element by element, with a function of itself and other?"""
+    cdef Value[2] values
+    cdef Tensor y
+    cdef int d, lead
+    if x.dtype_ < FLOAT32 or needs_graph(x) or not describe(other, &values[1]):
+        return False
+    describe(x, &values[0])
+    if promote(values, 2) != x.dtype_:
+        return False
+    if not isinstance(other, Tensor):
+        return True
+    y = <Tensor>other
+    lead = x.ndim_ - y.ndim_
+    if lead < 0 or needs_graph(y):
+        return False
+    for d in range(y.ndim_):
+        if y.shape_[d] != 1 and y.shape_[d] != x.shape_[lead + d]:
+            return False
+    if y.storage is not x.storage:
+        return True
+    for d in range(y.ndim_):         # each element at its own place, or not at all
+        if y.strides_[d] != x.strides_[lead + d] and x.shape_[lead + d] != 1:
+            return False
+    return y.ptr == x.ptr and same_shape(x, y)
+
+
+cdef object binary_over(int op, object input, object other,
+                        object (*result)(object, object)):
+    """input = op(input, other); where that cannot be computed in one pass, result() is copied."""
+    cdef Tensor x = as_tensor(input, "the target")
+    if not fits_over(x, other):
+        return write_inplace(x, <Tensor>result(x, other))
+    begin_inplace(x, False)
+    compute(op, (x, other), x, x.dtype_, False, 0, 0)
+    return x
+
+
 cdef int add_into(Tensor y, Tensor x) except -1:
     return pointwise_into(y, PW_add, (y, x))
 
@@ -277,19 +316,27 @@ cdef int give_reduced(object where, Tensor gradient, object extra, int k) except
 # --- unary operations: two rows of the kernel table each ---------------------------
 
 cdef Tensor unary(int forward, int backward, bint saves_output, object input, const char* label,
-                  double p0=0, double p1=0):
-    """y = forward(input); its gradient is backward(dy, y or input), of the same constants."""
+                  double p0=0, double p1=0, bint inplace=False):
+    """y = forward(input); its gradient is backward(dy, y or input), of the same constants.
+    inplace: y is the input, written over."""
     cdef Tensor x = as_tensor(input, "input"), y
-    cdef Node node
-    y = pointwise_unary(forward, x, p0, p1)
+    cdef bint over = inplace and x.dtype_ >= FLOAT32 and (saves_output or not needs_graph(x))
+    cdef Node node = None
     if needs_graph(x):
         node = new_node(unary_backward, label)
         node.input0 = edge(x)
         node.i[0] = backward
         node.p[0], node.p[1] = p0, p1
+    if over:
+        begin_inplace(x, node is not None)
+        compute(forward, (x,), x, x.dtype_, False, p0, p1)
+        y = x
+    else:
+        y = pointwise_unary(forward, x, p0, p1)
+    if node is not None:
         save0(node, alias(y) if saves_output else x)
         attach(y, node)
-    return y
+    return write_inplace(x, y) if inplace and not over else y
 
 
 cdef int unary_backward(Node node, Tensor dy) except -1:

@@ -13,8 +13,8 @@ from fastnn._core.tensor cimport (
 )
 from fastnn._kernels.pointwise cimport *
 from fastnn.ops.broadcast cimport (
-    ARITHMETIC, COMPARISON, REAL, binary, give_reduced, pointwise_binary, pointwise_ternary,
-    pointwise_unary, record, run, tracked, unary,
+    ARITHMETIC, COMPARISON, REAL, binary, binary_over, give_reduced, pointwise_binary,
+    pointwise_ternary, pointwise_unary, record, run, tracked, unary,
 )
 
 from fastnn.ops.registry import op
@@ -50,6 +50,12 @@ def add(input, other, *, alpha=1):
     return add_forward(input, other if alpha == 1 else mul_forward(other, alpha))
 
 
+def add_(input, other, *, alpha=1):
+    """add(), in place; returns the tensor."""
+    return binary_over(PW_add, input, other if alpha == 1 else mul_forward(other, alpha),
+                       add_forward)
+
+
 cdef object add_forward(object input, object other):
     cdef Tensor y = binary(PW_add, input, other, ARITHMETIC)
     if tracked(input) or tracked(other):
@@ -69,6 +75,12 @@ cdef int add_backward(Node node, Tensor dy) except -1:
 def sub(input, other, *, alpha=1):
     """input - alpha * other, elementwise with broadcasting."""
     return sub_forward(input, other if alpha == 1 else mul_forward(other, alpha))
+
+
+def sub_(input, other, *, alpha=1):
+    """sub(), in place; returns the tensor."""
+    return binary_over(PW_sub, input, other if alpha == 1 else mul_forward(other, alpha),
+                       sub_forward)
 
 
 cdef object sub_forward(object input, object other):
@@ -111,6 +123,11 @@ def mul(input, other):
     return mul_forward(input, other)
 
 
+def mul_(input, other):
+    """mul(), in place; returns the tensor."""
+    return binary_over(PW_mul, input, other, mul_forward)
+
+
 cdef object mul_forward(object input, object other):
     cdef Tensor y = binary(PW_mul, input, other, ARITHMETIC)
     if tracked(input) or tracked(other):
@@ -130,6 +147,11 @@ cdef int mul_backward(Node node, Tensor dy) except -1:
 def div(input, other):
     """input / other, elementwise with broadcasting; integers become float32."""
     return div_forward(input, other)
+
+
+def div_(input, other):
+    """div(), in place; returns the tensor."""
+    return binary_over(PW_div, input, other, div_forward)
 
 
 cdef object div_forward(object input, object other):
@@ -385,6 +407,10 @@ OPS = [
     op("sub", sub, method=True, cases="binary"),
     op("mul", mul, method=True, cases="binary"),
     op("div", div, method=True, cases="binary_nonzero"),
+    op("add_", add_, method=True, public=False),
+    op("sub_", sub_, method=True, public=False),
+    op("mul_", mul_, method=True, public=False),
+    op("div_", div_, method=True, public=False),
     op("neg", neg, method=True, cases="unary"),
     op("pow", pow, method=True, cases="powers"),
     op("maximum", maximum, method=True, cases="binary"),

@@ -43,6 +43,17 @@ def op(
     )
 
 
+def over(function: Callable) -> Callable:
+    """The function that calls another one with inplace=True."""
+
+    def method(input, *args, **kwargs):
+        return function(input, *args, inplace=True, **kwargs)
+
+    method.__name__ = f"{function.__name__}_"
+    method.__doc__ = f"{function.__name__}(), in place; returns the tensor."
+    return method
+
+
 def inplace_of(function: Callable) -> Callable:
     """The method that writes the result of function(self, ...) into self."""
     from fastnn._core.autograd import write
