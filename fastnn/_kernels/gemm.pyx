@@ -5,11 +5,12 @@ blocks that start from C, so every element is one chain of fused multiply-adds i
 ascending k whatever the cut. B is used in place where its columns are contiguous and
 it is small or used little, else it is packed into panels; A transposed is copied into
 tiles, block by block. Products of few rows go to gemm_thin.pyx; where C is small and
-K long, K is cut and the parts are summed. Threads share out chunks of C. Everything is
-chosen from the shape alone.
+K long, K is cut and the parts are summed (gemm_split.pyx). Threads share out chunks of
+C. Everything is chosen from the shape alone.
 """
 
-from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, reads_columns, sum_parts
+from fastnn._kernels.gemm_split cimport part_of, partial_bytes, rest_of, splits_of, sum_parts
+from fastnn._kernels.gemm_thin cimport gemm_thin, is_thin, reads_columns
 from fastnn._kernels.gemm_turned cimport should_turn, turn_back, turned_bytes, turned_of
 from fastnn._kernels.panels cimport (
     cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
@@ -38,14 +39,6 @@ cdef enum:
     LARGE_ITEM_NS = 1000000      # large chunks read A and B less often
     COPY_ROWS = 16               # of A transposed that stay in the first-level cache
     PACKED_BYTES = 32 << 20      # most of B packed at a time
-
-    SPLIT_K = 512                # least k of a part of a long sum
-    MOST_SPLITS = 16
-    # A vector times so large a matrix is cut along k, rather than along the columns, so that
-    # a thread reads whole rows: 1x1024 @ 1024x1024 on 2 cores of a Xeon 112 -> 40 us
-    LONG_BYTES = 1 << 20
-    COLUMN_ROWS = 64             # least of a part
-    COLUMN_SPLITS = 8
 
 cdef struct Run:
     const Gemm* g
@@ -203,7 +196,7 @@ cdef void gemm_prepare(Prepared* p, const Gemm* g, bint team) noexcept nogil:
     p.path = NOTHING
     if g.M <= 0 or g.N <= 0 or g.batches <= 0:
         return
-    p.splits = splits_of(&p.job, p.table)
+    p.splits = splits_of(&p.job, p.table, p.ns)
     if p.splits:
         p.path = SPLIT
         part, rest = part_of(&p.job, p.splits), rest_of(&p.job, p.splits)
@@ -437,43 +430,6 @@ cdef void gemm_pack_image(const Prepared* p) noexcept nogil:
 
 
 # --- long sums ----------------------------------------------------------------
-
-cdef long splits_of(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
-    """Into how many parts K is cut; 0: it is not."""
-    if (g.batches == 1 and g.K >= 2 * COLUMN_ROWS and reads_columns(g, table)
-            and g.M * g.N * g.K * itemsize(g.dtype) >= LONG_BYTES):
-        return min(g.K // COLUMN_ROWS, <long>COLUMN_SPLITS)
-    if (g.batches > 1 or g.K < 4 * SPLIT_K or g.K < 8 * max(g.M, g.N) or g.M * g.N > 4096
-            or estimate(g, table) < 4 * ITEM_NS):
-        return 0
-    return min(g.K // SPLIT_K, <long>MOST_SPLITS)
-
-
-cdef inline size_t partial_bytes(const Gemm* g, long splits) noexcept nogil:
-    return aligned(splits * g.M * g.N * itemsize(g.dtype))
-
-
-cdef Gemm part_of(const Gemm* g, long splits) noexcept nogil:
-    """The parts as a batch of equal problems; K % splits is left over."""
-    cdef Gemm part = g[0]
-    part.K = g.K // splits
-    part.batches = splits
-    part.a_batch, part.b_batch, part.c_batch = part.K * g.a_k, part.K * g.b_k, g.M * g.N
-    part.c_row = g.N
-    part.accumulate = False
-    part.after = no_epilogue()
-    return part
-
-
-cdef Gemm rest_of(const Gemm* g, long splits) noexcept nogil:
-    """What is left over, to be added to the first part."""
-    cdef Gemm rest = part_of(g, splits)
-    cdef long size = itemsize(g.dtype), done = splits * rest.K
-    rest.batches, rest.K, rest.accumulate = 1, g.K - done, True
-    rest.a = <const char*>g.a + done * g.a_k * size
-    rest.b = <const char*>g.b + done * g.b_k * size
-    return rest
-
 
 cdef void run_split(const Gemm* g, const fastnn_kernels* table, long splits, char* scratch,
                     bint team, int threads) noexcept nogil:

@@ -12,6 +12,3 @@ cdef bint reads_columns(const Gemm* g, const fastnn_kernels* table) noexcept nog
 # team: share out among `threads`; else run on the calling thread
 cdef void gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
                     bint team, int threads) noexcept nogil
-
-# g's C (+)= the sum of `count` partial results [count][M][N], then g's epilogue
-cdef void sum_parts(const Gemm* g, const char* parts, long count) noexcept nogil

@@ -5,8 +5,7 @@ columns are cut into chunks that the threads share out, chosen from the shape al
 """
 
 from fastnn._kernels.runtime cimport (
-    FLOAT64, ceil_div, epilogue_from, fastnn_kernels, gemm_thin_args, itemsize, kernels,
-    parallel_for,
+    ceil_div, epilogue_from, fastnn_kernels, gemm_thin_args, itemsize, parallel_for,
 )
 
 cdef enum:
@@ -116,23 +115,3 @@ cdef void gemm_thin(const Gemm* g, const fastnn_kernels* table, double ns,
     else:
         for item in range(g.batches * run.chunks):
             thin_item(&run, item, 0)
-
-
-cdef float one_f32 = 1
-cdef double one_f64 = 1
-
-
-cdef void sum_parts(const Gemm* g, const char* parts, long count) noexcept nogil:
-    """A product with a row of ones, for each row of C; a single column is taken as one row."""
-    cdef long size = itemsize(g.dtype), i
-    cdef bint one_row = g.N == 1 and g.c_row == 1
-    cdef gemm_thin_args t
-    t.m, t.n, t.k = 1, g.M if one_row else g.N, count
-    t.a = <const void*>&one_f64 if g.dtype == FLOAT64 else <const void*>&one_f32
-    t.a_row = t.a_k = 0
-    t.b_k, t.b_col, t.c_row, t.c_col = g.M * g.N, 1, 0, 1
-    t.accumulate, t.after, t.after_col = g.accumulate, g.after, not one_row
-    for i in range(1 if one_row else g.M):
-        t.b = parts + i * g.N * size
-        t.c = <char*>g.c + i * g.c_row * size
-        kernels(g.dtype).gemm_columns(&t)
