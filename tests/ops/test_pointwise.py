@@ -32,6 +32,27 @@ def test_in_place_equals_out_of_place(name):
     np.testing.assert_array_equal(x.numpy(), expected)
 
 
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda x: x,
+        lambda x: x.T,
+        lambda x: x[0],
+        lambda x: x[:, 1:2],
+        lambda x: x.flip(0),
+        lambda x: tensor(1, 2, 3, dtype=np.int64),
+        lambda x: tensor(1, 2, 3, dtype=np.float64)[1],
+        lambda x: tensor(1, 2, 3)[:1],
+    ],
+)
+def test_in_place_with_what_it_overlaps_or_another_dtype(name, other):
+    x = from_numpy(np.arange(1, 10, dtype=np.float32).reshape(3, 3))
+    expected = OPS[name].function(x, other(x)).numpy()
+    assert getattr(x, f"{name}_")(other(x)) is x
+    np.testing.assert_array_equal(x.numpy(), expected)
+
+
 def test_in_place_enters_the_graph():
     w = tensor(1.0, 2.0, 3.0).requires_grad_()
     x = mul(w, 2.0)
@@ -39,6 +60,35 @@ def test_in_place_enters_the_graph():
     x.relu_()
     x.backward(tensor(1.0, 10.0, 100.0))
     np.testing.assert_array_equal(w.grad.numpy(), [3, 30, 300])
+
+
+def test_in_place_on_a_shifted_view_of_itself():
+    memory = from_numpy(np.arange(1, 8, dtype=np.float32))
+    x = memory[1:]
+    expected = x.numpy() + memory[:-1].numpy()
+    x.add_(memory[:-1])
+    np.testing.assert_array_equal(memory.numpy(), [1, *expected])
+
+
+@pytest.mark.parametrize("name", ["add_", "sub_", "mul_", "div_"])
+@pytest.mark.parametrize("tracks", ["operand", "other"])
+def test_in_place_arithmetic_has_the_gradient_of_the_operation(name, tracks):
+    gradients = []
+    for inplace in (False, True):
+        w = tensor(0.5, -1.5, 2.0).requires_grad_()
+        x, other = (mul(w, 2.0), tensor(3.0)) if tracks == "operand" else (tensor(1, 2, 3), w)
+        y = getattr(x, name if inplace else name[:-1])(other)
+        y.backward(tensor(1.0, 10.0, 100.0))
+        gradients.append(w.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
+def test_in_place_changes_no_integers_to_fractions():
+    x = tensor(1, 2, dtype=np.int64)
+    assert x.add_(3).tolist() == [4, 5]
+    with pytest.raises((TypeError, RuntimeError), match="int64"):
+        x.mul_(0.5)
+    assert x.tolist() == [4, 5]
 
 
 def test_in_place_on_a_leaf_that_requires_grad_is_refused():
