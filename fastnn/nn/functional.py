@@ -47,6 +47,7 @@ from fastnn.ops.dropout import (
 )
 from fastnn.ops.embedding import embedding
 from fastnn.ops.embedding_bag import embedding_bag
+from fastnn.ops.linear import linear
 from fastnn.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -55,7 +56,6 @@ from fastnn.ops.loss import (
     mse_loss,
     smooth_l1_loss,
 )
-from fastnn.ops.matmul import linear
 from fastnn.ops.norm import batch_norm, group_norm, instance_norm, local_response_norm
 from fastnn.ops.norm_rows import layer_norm, rms_norm
 from fastnn.ops.pad import pad

@@ -9,7 +9,7 @@ from fastnn.nn.module import Module
 from fastnn.nn.normalization import BatchNorm
 from fastnn.nn.parameter import Parameter
 from fastnn.ops.creation import empty
-from fastnn.ops.matmul import linear_fused
+from fastnn.ops.linear import linear_fused
 
 
 class Identity(Module):

@@ -15,6 +15,7 @@ FAMILIES = (
     "index",
     "gather",
     "matmul",
+    "linear",
     "conv",
     "conv_transpose",
     "reduce",

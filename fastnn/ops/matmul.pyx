@@ -1,4 +1,4 @@
-"""Matrix products in all ranks, and the linear layer with its bias.
+"""Matrix products in all ranks, also added to a tensor.
 
 An operand is a stack of matrices known by its strides, so transposed, sliced and
 expanded tensors are multiplied as they lie; a vector is a matrix of one row or one
@@ -8,7 +8,7 @@ column. Stacks are broadcast against each other, without copying.
 from libc.string cimport memset
 
 from fastnn._core.autograd cimport (
-    Node, attach, edge, give, needs_graph, new_node, save0, save1, save2, saved0, saved1,
+    Node, attach, edge, give, needs_graph, new_node, save0, save1, saved0, saved1,
 )
 from fastnn._core.checks cimport check_float, check_same_dtype, shape_text
 from fastnn._core.layout cimport contiguous
@@ -16,23 +16,21 @@ from fastnn._core.storage cimport (
     GEMM_IMAGE, PACK_KEY, Packed, packed_done, packed_image, scratch_give, scratch_take,
 )
 from fastnn._core.tensor cimport (
-    FLOAT32, MAX_NDIM, Tensor, alias, as_tensor, hot_operators, new_tensor,
+    FLOAT32, MAX_NDIM, Tensor, as_tensor, copy_into, hot_operators, new_tensor,
 )
 from fastnn._kernels.gemm cimport (
     Gemm, Prepared, gemm_image_bytes, gemm_job, gemm_pack_image, gemm_prepare, gemm_run,
     gemm_use_image,
 )
-from fastnn._kernels.reduce cimport column_sum, column_sum_scratch_bytes
 from fastnn._kernels.runtime cimport epilogue
-from fastnn.ops.broadcast cimport before_relu
-from fastnn.ops.norm cimport epilogue_of, fixed_constants
 from fastnn.ops.reduce cimport sum_to_shape
 
+from fastnn.ops.pointwise import mul
 from fastnn.ops.registry import op
+from fastnn.ops.view import expand
 
 cdef enum:
     GIL_NS = 20_000          # shorter work keeps the GIL: handing it over costs more
-    TINY = 4096              # elements: so do sums of fewer
 
 
 cdef int run_gemm(const Gemm* g) except -1:
@@ -63,14 +61,6 @@ cdef int run_prepared(const Prepared* p, bint fill) except -1:
 
 # --- stacks of matrices -------------------------------------------------------
 
-cdef struct Stack:
-    const char* data
-    long rows, cols, row_step, col_step
-    int ndim                         # dimensions of the stack
-    Py_ssize_t[MAX_NDIM] shape
-    Py_ssize_t[MAX_NDIM] step
-
-
 cdef Stack stack(Tensor x, int vector) noexcept:
     """The matrices of x. vector 0: its last two dimensions hold them; 1, 2: it lacks
     the dimension of the rows, of the columns; 3: of both."""
@@ -91,7 +81,7 @@ cdef Stack stack(Tensor x, int vector) noexcept:
     return s
 
 
-cdef inline Stack transposed(Stack s) noexcept:
+cdef Stack transposed(Stack s) noexcept:
     s.rows, s.cols = s.cols, s.rows
     s.row_step, s.col_step = s.col_step, s.row_step
     return s
@@ -223,13 +213,15 @@ cdef int run_with_weight(const Gemm* g, Tensor w) except -1:
     return 0
 
 
-cdef int multiply_into(Tensor y, Stack a, Stack b, const epilogue* after, Tensor w) except -1:
-    """y = the product of two stacks of one shape; y is contiguous. w: a weight that b lies in,
+cdef int multiply_into(Tensor y, Stack a, Stack b, const epilogue* after, Tensor w,
+                       bint accumulate) except -1:
+    """y (+)= the product of two stacks of one shape; y is contiguous. w: a weight that b lies in,
     or None."""
     cdef Gemm g = gemm_job(y.dtype_, a.rows, b.cols, a.cols)
     g.a, g.a_row, g.a_k = a.data, a.row_step, a.col_step
     g.b, g.b_k, g.b_col = b.data, b.row_step, b.col_step
     g.c, g.c_row = y.ptr, b.cols
+    g.accumulate = accumulate
     if after != NULL:
         g.after = after[0]
     if a.ndim:
@@ -237,9 +229,9 @@ cdef int multiply_into(Tensor y, Stack a, Stack b, const epilogue* after, Tensor
     return run_gemm(&g) if w is None else run_with_weight(&g, w)
 
 
-cdef Tensor product(int dtype, Stack a, Stack b, int vector, Tensor w):
+cdef Tensor product(int dtype, Stack a, Stack b, int vector, Tensor w, Tensor addend):
     """The product of two stacks; vector as for stack() says what the result lacks; w: a weight
-    that b lies in, or None."""
+    that b lies in, or None; addend: what is added to it, of the same shape, or None."""
     cdef Py_ssize_t[MAX_NDIM + 2] shape
     cdef int ndim = 0
     cdef Tensor y
@@ -254,7 +246,9 @@ cdef Tensor product(int dtype, Stack a, Stack b, int vector, Tensor w):
         shape[ndim] = b.cols
         ndim += 1
     y = new_tensor(dtype, ndim, shape)
-    multiply_into(y, a, b, NULL, w)
+    if addend is not None:
+        copy_into(y, addend)
+    multiply_into(y, a, b, NULL, w, addend is not None)
     return y
 
 
@@ -274,8 +268,20 @@ cdef int refuse_dtypes(Tensor x, Tensor w, str name) except -1:
     return 0
 
 
-cdef Tensor multiply(Tensor x, Tensor w, const char* label):
-    """x w, both of one dimension or more."""
+cdef Tensor spread(Tensor x, tuple shape, const char* label):
+    """What is added to a product, in its shape."""
+    cdef int lead = <int>len(shape) - x.ndim_, d
+    cdef bint fits = lead >= 0
+    for d in range(x.ndim_ if fits else 0):
+        fits = fits and (x.shape_[d] == 1 or x.shape_[d] == shape[lead + d])
+    if not fits:
+        raise ValueError(f"{label.decode()}: input of shape {shape_text(x)} cannot be broadcast "
+                         f"to the shape of the product, {shape}")
+    return expand(x, shape)
+
+
+cdef Tensor multiply(Tensor x, Tensor w, const char* label, Tensor addend):
+    """x w, both of one dimension or more; + addend, which broadcasts to that, or None."""
     cdef int lacks = (1 if x.ndim_ == 1 else 0) | (2 if w.ndim_ == 1 else 0)
     cdef Py_ssize_t[MAX_NDIM] shape
     cdef Stack a, b
@@ -293,8 +299,10 @@ cdef Tensor multiply(Tensor x, Tensor w, const char* label):
     if a.ndim and b.ndim and broadcast(&a, &b, shape) < 0:
         raise ValueError(f"{label.decode()}: the leading dimensions of shapes {shape_text(x)} and "
                          f"{shape_text(w)} cannot be broadcast")
-    y = product(x.dtype_, a, b, lacks, w)
-    if needs_graph(x) or needs_graph(w):
+    if addend is not None:
+        addend = spread(addend, x.shape[:x.ndim_ - 1] + w.shape[x.ndim_ - 1:], label)
+    y = product(x.dtype_, a, b, lacks, w, addend)
+    if needs_graph(x) or needs_graph(w) or (addend is not None and needs_graph(addend)):
         node = new_node(matmul_backward, label)
         node.input0, node.input1 = edge(x), edge(w)
         node.i[0], node.i[1] = lacks, a.ndim | b.ndim
@@ -302,20 +310,24 @@ cdef Tensor multiply(Tensor x, Tensor w, const char* label):
             save1(node, w)
         if node.input1 is not None or node.i[1]:
             save0(node, x)
+        if addend is not None:
+            node.input2 = edge(addend)
         attach(y, node)
     return y
 
 
 cdef int matmul_backward(Node node, Tensor dy) except -1:
-    """dx = dy w^T and dw = x^T dy, added up over what was broadcast."""
+    """dx = dy w^T and dw = x^T dy, added up over what was broadcast; dy itself is the addend's."""
     cdef int lacks = <int>node.i[0]
     cdef bint stacked = node.i[1] != 0
     cdef Tensor x, w, dx, dw
+    if node.input2 is not None:
+        give(node.input2, dy)
     dy = with_unit_step(dy)
     if node.input0 is not None:
         w = saved1(node)
         dx = product(dy.dtype_, stack(dy, lacks), transposed(stack(w, lacks & 2)), lacks & 1,
-                     None)
+                     None, None)
         if stacked:
             dx = sum_to_shape(dx, node.saved0.ndim_, node.saved0.shape_)
         give(node.input0, dx)
@@ -325,7 +337,7 @@ cdef int matmul_backward(Node node, Tensor dy) except -1:
             dw = folded_gradient(x, dy, lacks)
         else:
             dw = product(dy.dtype_, transposed(stack(x, lacks & 1)), stack(dy, lacks), lacks & 2,
-                         None)
+                         None, None)
         if stacked:
             dw = sum_to_shape(dw, node.saved1.ndim_, node.saved1.shape_)
         give(node.input1, dw)
@@ -337,12 +349,12 @@ cdef Tensor folded_gradient(Tensor x, Tensor dy, int lacks):
     cdef Stack a, d
     x = all_rows(x, 0, &a)
     dy = all_rows(dy, lacks, &d)
-    return product(dy.dtype_, transposed(a), d, lacks & 2, None)
+    return product(dy.dtype_, transposed(a), d, lacks & 2, None, None)
 
 
 cdef object matmul_operator(object x, object w):
     return multiply(as_tensor(x, "the left operand of @"), as_tensor(w, "the right operand of @"),
-                    "matmul")
+                    "matmul", None)
 
 
 hot_operators().matmul = matmul_operator
@@ -356,7 +368,7 @@ def matmul(input, other):
     >>> fastnn.matmul(fastnn.ones(2, 3), fastnn.ones(3))
     tensor([3., 3.])
     """
-    return multiply(as_tensor(input, "input"), as_tensor(other, "other"), "matmul")
+    return multiply(as_tensor(input, "input"), as_tensor(other, "other"), "matmul", None)
 
 
 cdef int check_ndim(Tensor x, int ndim, str what) except -1:
@@ -366,23 +378,28 @@ cdef int check_ndim(Tensor x, int ndim, str what) except -1:
     return 0
 
 
+cdef int check_batches(Tensor x, Tensor w, str label, str first, str second) except -1:
+    check_ndim(x, 3, f"{label}: {first}")
+    check_ndim(w, 3, f"{label}: {second}")
+    if x.shape_[0] != w.shape_[0]:
+        raise ValueError(f"{label}: the batch sizes of shapes {shape_text(x)} and {shape_text(w)} "
+                         "differ")
+    return 0
+
+
 def mm(input, mat2):
     """The product of two matrices: input (M, K), mat2 (K, N)."""
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(mat2, "mat2")
     check_ndim(x, 2, "mm: input")
     check_ndim(w, 2, "mm: mat2")
-    return multiply(x, w, "mm")
+    return multiply(x, w, "mm", None)
 
 
 def bmm(input, mat2):
     """The products of two batches of matrices: input (B, M, K), mat2 (B, K, N)."""
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(mat2, "mat2")
-    check_ndim(x, 3, "bmm: input")
-    check_ndim(w, 3, "bmm: mat2")
-    if x.shape_[0] != w.shape_[0]:
-        raise ValueError(f"bmm: the batch sizes of shapes {shape_text(x)} and {shape_text(w)} "
-                         "differ")
-    return multiply(x, w, "bmm")
+    check_batches(x, w, "bmm", "input", "mat2")
+    return multiply(x, w, "bmm", None)
 
 
 def mv(input, vec):
@@ -390,7 +407,7 @@ def mv(input, vec):
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(vec, "vec")
     check_ndim(x, 2, "mv: input")
     check_ndim(w, 1, "mv: vec")
-    return multiply(x, w, "mv")
+    return multiply(x, w, "mv", None)
 
 
 def dot(input, tensor):
@@ -398,126 +415,63 @@ def dot(input, tensor):
     cdef Tensor x = as_tensor(input, "input"), w = as_tensor(tensor, "tensor")
     check_ndim(x, 1, "dot: input")
     check_ndim(w, 1, "dot: tensor")
-    return multiply(x, w, "dot")
+    return multiply(x, w, "dot", None)
 
 
-# --- linear -------------------------------------------------------------------
+# --- a product added to a tensor ---------------------------------------------------
 
-cdef Tensor linear_forward(Tensor x, Tensor w, const epilogue* after):
-    cdef int vector = 1 if x.ndim_ == 1 else 0, d
-    cdef Py_ssize_t[MAX_NDIM] shape
-    cdef Stack a
-    cdef Tensor y
-    for d in range(x.ndim_ - 1):
-        shape[d] = x.shape_[d]
-    shape[x.ndim_ - 1] = w.shape_[0]
-    x = all_rows(x, vector, &a)
-    y = new_tensor(x.dtype_, x.ndim_, shape)
-    multiply_into(y, a, transposed(stack(w, 0)), after, w)
-    return y
+cdef Tensor scaled(Tensor x, object factor):
+    return x if factor == 1 else mul(x, factor)
 
 
-cdef Tensor sum_columns(Tensor x):
-    cdef Stack s
-    cdef Tensor y
-    cdef size_t nbytes
-    cdef char* scratch = NULL
-    if x.strides_[x.ndim_ - 1] != 1:
-        x = contiguous(x)
-    x = all_rows(x, 1 if x.ndim_ == 1 else 0, &s)
-    y = new_tensor(x.dtype_, 1, &x.shape_[x.ndim_ - 1])
-    nbytes = column_sum_scratch_bytes(x.dtype_, s.rows, s.cols)
-    if nbytes:
-        scratch = <char*>scratch_take(nbytes)
-    if x.size_ < TINY:
-        column_sum(x.dtype_, s.rows, s.row_step, s.cols, s.data, y.ptr, scratch)
-    else:
-        with nogil:
-            column_sum(x.dtype_, s.rows, s.row_step, s.cols, s.data, y.ptr, scratch)
-    if nbytes:
-        scratch_give(scratch, nbytes)
-    return y
+cdef Tensor multiply_add(object input, Tensor x, Tensor w, object beta, object alpha, str label):
+    """beta input + alpha x w, the product added to a copy of the input as it is computed."""
+    cdef Tensor c = as_tensor(input, "input")
+    cdef bytes name = label.encode()
+    check_float(x, f"the operands of {label}")
+    check_same_dtype(c, x, f"input and operands of {label}")
+    return multiply(scaled(x, alpha), w, name, None if beta == 0 else scaled(c, beta))
 
 
-cdef int check_linear(Tensor x, Tensor w, Tensor bias) except -1:
-    if w.ndim_ != 2:
-        raise ValueError("linear: weight must have 2 dimensions (out_features, in_features), "
-                         f"got shape {shape_text(w)}")
-    if x.ndim_ == 0 or x.shape_[x.ndim_ - 1] != w.shape_[1]:
-        raise ValueError(f"linear: input of shape {shape_text(x)} does not fit weight of shape "
-                         f"{shape_text(w)}: its last dimension must be {w.shape_[1]}")
-    if x.dtype_ < FLOAT32 or w.dtype_ != x.dtype_:
-        refuse_dtypes(x, w, "linear")
-    if bias is not None:
-        if bias.ndim_ != 1 or bias.shape_[0] != w.shape_[0]:
-            raise ValueError(f"linear: bias of shape {shape_text(bias)} does not fit weight of "
-                             f"shape {shape_text(w)}: it must be ({w.shape_[0]},)")
-        check_same_dtype(bias, x, "the bias of linear and its input")
-    return 0
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """beta input + alpha mat1 mat2, in one pass: mat1 (M, K), mat2 (K, N), input of a shape that
+    broadcasts to (M, N); it is not read where beta is 0.
 
-
-cdef Tensor affine(object input, object weight, object bias, object norm, bint relu):
-    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(weight, "weight"), y
-    cdef Tensor b = None if bias is None else as_tensor(bias, "bias")
-    cdef Tensor numbers = None, constants
-    cdef epilogue after
-    cdef Node node
-    check_linear(x, w, b)
-    if b is not None:
-        numbers = contiguous(b)
-    constants = fixed_constants(norm, x, w.shape_[0])
-    after = epilogue_of(numbers, constants, relu)
-    y = linear_forward(x, w, &after)
-    if needs_graph(x) or needs_graph(w) or (b is not None and needs_graph(b)):
-        node = new_node(linear_backward, "linear_relu" if relu else "linear")
-        node.input0, node.input1 = edge(x), edge(w)
-        if node.input0 is not None:
-            save1(node, w)
-        if node.input1 is not None:
-            save0(node, x)
-        if b is not None:
-            node.input2 = edge(b)
-        if relu:
-            save2(node, alias(y))
-        attach(y, node)
-    return y
-
-
-def linear(input, weight, bias=None):
-    """input weight^T + bias: input (..., I), weight (O, I), bias (O,), result (..., O).
-
-    >>> fastnn.nn.functional.linear(fastnn.ones(1, 2), fastnn.ones(3, 2), fastnn.ones(3))
-    tensor([[3., 3., 3.]])
+    >>> fastnn.addmm(fastnn.ones(2), fastnn.ones(1, 3), fastnn.ones(3, 2))
+    tensor([[4., 4.]])
     """
-    return affine(input, weight, bias, None, False)
+    cdef Tensor x = as_tensor(mat1, "mat1"), w = as_tensor(mat2, "mat2")
+    check_ndim(x, 2, "addmm: mat1")
+    check_ndim(w, 2, "addmm: mat2")
+    return multiply_add(input, x, w, beta, alpha, "addmm")
 
 
-def linear_fused(input, weight, bias=None, norm=None, relu=True):
-    """linear(), batch norm with the numbers `norm` (see fixed_constants) and ReLU in one pass."""
-    return affine(input, weight, bias, norm, relu)
+def addmv(input, mat, vec, *, beta=1, alpha=1):
+    """beta input + alpha mat vec, in one pass: mat (M, K), vec (K,), input (M,) or one element."""
+    cdef Tensor x = as_tensor(mat, "mat"), w = as_tensor(vec, "vec")
+    check_ndim(x, 2, "addmv: mat")
+    check_ndim(w, 1, "addmv: vec")
+    return multiply_add(input, x, w, beta, alpha, "addmv")
 
 
-cdef int linear_backward(Node node, Tensor dy) except -1:
-    """dx = dy w, dw = dy^T x, dbias = the column sums of dy; dy only where ReLU let y through."""
-    cdef Py_ssize_t[MAX_NDIM] shape
-    cdef int vector = 1 if dy.ndim_ == 1 else 0, d
-    cdef Tensor _x, w, dx             # _x is what a looks into
-    cdef Stack a, s
-    dy = all_rows(with_unit_step(before_relu(node, dy)), vector, &s)
-    if node.input0 is not None:
-        w = saved1(node)
-        for d in range(dy.ndim_ - 1):
-            shape[d] = dy.shape_[d]
-        shape[dy.ndim_ - 1] = w.shape_[1]
-        dx = new_tensor(dy.dtype_, dy.ndim_, shape)
-        multiply_into(dx, s, stack(w, 0), NULL, None)
-        give(node.input0, dx)
-    if node.input1 is not None:
-        _x = all_rows(saved0(node), vector, &a)
-        give(node.input1, product(dy.dtype_, transposed(s), a, 0, None))
-    if node.input2 is not None:
-        give(node.input2, sum_columns(dy))
-    return 0
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """addmm() of batches: batch1 (B, M, K), batch2 (B, K, N)."""
+    cdef Tensor x = as_tensor(batch1, "batch1"), w = as_tensor(batch2, "batch2")
+    check_batches(x, w, "baddbmm", "batch1", "batch2")
+    return multiply_add(input, x, w, beta, alpha, "baddbmm")
+
+
+def outer(input, vec2):
+    """The products of each element of input (M,) with each of vec2 (N,): (M, N).
+
+    >>> fastnn.outer(fastnn.tensor([1.0, 2.0]), fastnn.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    cdef Tensor x = as_tensor(input, "input"), w = as_tensor(vec2, "vec2")
+    check_ndim(x, 1, "outer: input")
+    check_ndim(w, 1, "outer: vec2")
+    return mul(x.unsqueeze(1), w)
 
 
 OPS = [
@@ -526,6 +480,8 @@ OPS = [
     op("bmm", bmm, method=True, cases="bmm"),
     op("mv", mv, method=True, cases="mv"),
     op("dot", dot, method=True, cases="dot"),
-    op("linear", linear, cases="linear", public=False),
-    op("linear_fused", linear_fused, cases="linear", public=False),
+    op("addmm", addmm, method=True, cases="addmm"),
+    op("addmv", addmv, method=True, cases="addmv"),
+    op("baddbmm", baddbmm, method=True, cases="baddbmm"),
+    op("outer", outer, method=True, cases="outer"),
 ]

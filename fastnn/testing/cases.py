@@ -239,6 +239,51 @@ def dot(rng):
 
 
 @cases
+def addmm(rng):
+    for shape, M, N, K in [
+        ((2, 3), 2, 3, 4),
+        ((3,), 2, 3, 4),
+        ((), 1, 1, 1),
+        ((15, 1), 15, 33, 17),
+        ((1, 40), 1, 40, 30),
+        ((3, 2), 3, 2, 0),
+        ((0, 5), 0, 5, 3),
+        ((4, 4), 4, 4, 3000),
+        ((130, 200), 130, 200, 90),
+    ]:
+        operands = [rng.standard_normal(s) for s in (shape, (M, K), (K, N))]
+        yield operands, {}
+        yield operands, {"beta": 0.5, "alpha": -2.0}
+
+
+@cases
+def addmv(rng):
+    for shape, M, K in [((5,), 5, 3), ((), 70, 35), ((1,), 4, 0), ((600,), 600, 500)]:
+        operands = [rng.standard_normal(s) for s in (shape, (M, K), (K,))]
+        yield operands, {}
+        yield operands, {"beta": 0.5, "alpha": -2.0}
+
+
+@cases
+def baddbmm(rng):
+    for shape, B, M, N, K in [
+        ((1, 2, 3), 1, 2, 3, 4),
+        ((5, 1), 3, 5, 17, 6),
+        ((0, 2, 3), 0, 2, 3, 4),
+        ((4, 1, 5), 4, 1, 5, 3),
+    ]:
+        operands = [rng.standard_normal(s) for s in (shape, (B, M, K), (B, K, N))]
+        yield operands, {}
+        yield operands, {"beta": 0.5, "alpha": -2.0}
+
+
+@cases
+def outer(rng):
+    for M, N in [(1, 1), (3, 40), (17, 0)]:
+        yield (rng.standard_normal(M), rng.standard_normal(N)), {}
+
+
+@cases
 def linear(rng):
     for rows, I, O in [((), 5, 3), ((4,), 5, 3), ((2, 3), 33, 17), ((0,), 5, 3), ((64,), 100, 130)]:
         yield (

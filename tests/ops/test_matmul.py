@@ -140,6 +140,40 @@ def test_a_large_linear_has_the_same_bits_on_any_number_of_threads(rows, inner, 
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize(
+    ("M", "N", "K", "path"),
+    [
+        (64, 80, 20, "direct"),
+        (300, 500, 400, "packed"),
+        (1, 300, 40, "columns"),
+        (20, 30, 4000, "split"),
+    ],
+)
+def test_a_product_is_added_on_every_path(M, N, K, path):
+    rng = np.random.default_rng(7)
+    c, a, b = (rng.standard_normal(s) for s in ((M, N), (M, K), (K, N)))
+    results = []
+    for threads in (1, 2, 3):
+        with num_threads(threads):
+            y = fastnn.addmm(*[from_numpy(v) for v in (c, a, b)])
+            assert last_path() == path
+            results.append(y.numpy().tobytes())
+    np.testing.assert_allclose(y.numpy(), c + a @ b, atol=1e-11)
+    assert results[0] == results[1] == results[2]
+
+
+def test_an_addend_of_weight_zero_is_not_read():
+    nan = fastnn.full((2, 2), float("nan"))
+    y = fastnn.addmm(nan, ones(2, 3), ones(3, 2), beta=0)
+    assert y.tolist() == [[3, 3], [3, 3]]
+
+
+def test_an_addend_stays_as_it_was():
+    c = ones(2, 2)
+    fastnn.addmm(c, ones(2, 3), ones(3, 2))
+    assert c.tolist() == [[1, 1], [1, 1]]
+
+
 def ones(*shape, dtype=fastnn.float32):
     return fastnn.ones(*shape, dtype=dtype)
 
@@ -157,6 +191,17 @@ def ones(*shape, dtype=fastnn.float32):
         (lambda: fastnn.bmm(ones(2, 3, 4), ones(3, 4, 5)), ValueError, "batch sizes"),
         (lambda: fastnn.mv(ones(2, 3), ones(3, 1)), ValueError, r"vec.*\(3, 1\)"),
         (lambda: fastnn.dot(ones(2), ones(3)), ValueError, r"\(2,\) and \(3,\)"),
+        (lambda: fastnn.addmm(ones(3), ones(2, 3), ones(4, 5)), ValueError, r"\(2, 3\).*\(4, 5\)"),
+        (lambda: fastnn.addmm(ones(3), ones(2, 3), ones(3, 5)), ValueError, r"\(3,\).*\(2, 5\)"),
+        (lambda: fastnn.addmm(ones(1, 2, 5), ones(2, 3), ones(3, 5)), ValueError, r"\(1, 2, 5\)"),
+        (lambda: fastnn.addmv(ones(2), ones(3, 2), ones(2)), ValueError, r"\(2,\).*\(3,\)"),
+        (
+            lambda: fastnn.addmm(ones(5, dtype=fastnn.float64), ones(2, 3), ones(3, 5)),
+            TypeError,
+            "float64",
+        ),
+        (lambda: fastnn.baddbmm(ones(1), ones(2, 3, 4), ones(3, 4, 5)), ValueError, "batch sizes"),
+        (lambda: fastnn.outer(ones(2, 3), ones(3)), ValueError, r"\(2, 3\)"),
         (lambda: linear(ones(2, 3), ones(4, 5)), ValueError, r"\(2, 3\).*\(4, 5\)"),
         (lambda: linear(ones(2, 3), ones(3)), ValueError, r"\(3,\)"),
         (lambda: linear(ones(2, 3), ones(4, 3), ones(5)), ValueError, r"\(5,\).*\(4, 3\)"),

@@ -14,6 +14,10 @@ def matmul(a, b):
     return y if b.ndim > 1 else y[..., 0]
 
 
+def multiply_add(c, a, b, beta=1, alpha=1):
+    return beta * c + alpha * matmul(a, b)
+
+
 def linear(x, w, bias=0.0):
     return matmul(x, w.T) + bias
 
@@ -28,6 +32,10 @@ REFERENCES = {
     "bmm": matmul,
     "mv": matmul,
     "dot": matmul,
+    "addmm": multiply_add,
+    "addmv": multiply_add,
+    "baddbmm": multiply_add,
+    "outer": np.multiply.outer,
     "linear": linear,
     "linear_fused": linear_fused,
 }
