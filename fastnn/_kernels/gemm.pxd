@@ -37,9 +37,14 @@ cdef enum Path:
     TURNED = 5
     NOTHING = 6
 
+cdef enum Copy:                  # of A
+    IN_PLACE = 0
+    TILES = 1                    # a tile's rows, just before their use
+    BLOCKS = 2                   # a chunk's, [k][row], block of k by block of k
+
 cdef struct Plan:
     Path path                    # DIRECT or PACKED
-    bint pack_a
+    Copy copy_a
     Panels panels
     long row_tiles
     long k_blocks

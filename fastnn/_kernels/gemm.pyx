@@ -3,8 +3,8 @@
 C is cut into panels of columns (panels.pxd) and evenly high tiles of rows, K into
 blocks that start from C, so every element is one chain of fused multiply-adds in
 ascending k whatever the cut. B is used in place where its columns are contiguous and
-it is small or used little, else it is packed into panels; A transposed is copied into
-tiles, block by block. Products of few rows go to gemm_thin.pyx; where C is small and
+it is small or used little, else it is packed into panels; A is copied where it lies so
+that caches hold little of it. Products of few rows go to gemm_thin.pyx; where C is small and
 K long, K is cut and the parts are summed (gemm_split.pyx). Threads share out chunks of
 C. Everything is chosen from the shape alone.
 """
@@ -21,12 +21,13 @@ from fastnn._kernels.runtime cimport (
 )
 
 cdef enum:
-    # A block of K, as bytes of a row of A. Long ones read and write C less often (1024 cubed,
-    # 2 cores of a Xeon, avx512: 4096 bytes 324 GFLOP/s, 1536 bytes 300); but the rows of B in
-    # place may be a power of two apart, so that many of them share few sets of a cache.
-    PACKED_K_BYTES = 4096
+    # A block of K, as bytes of a row of A. Long ones read and write C less often, short ones keep
+    # A's tile in the first-level cache (1024 to 2048 cubed, 2 cores of Zen 4, avx512, share of
+    # the peak: 1536 bytes 86 %, 2048 88 %, 4096 84 %); and the rows of B in place may be a power
+    # of two apart, so that many of them share few sets of a cache.
+    PACKED_K_BYTES = 2048
     DIRECT_K_BYTES = 1536
-    B_BLOCK_BYTES = 768 << 10    # a block of K of some panels of B stays in the second-level cache
+    B_BLOCK_BYTES = 640 << 10    # a block of K of some panels of B stays in the second-level cache
     CHUNK_TILES = 16             # most row tiles of a chunk
     ITEM_NS = 4000               # least work worth an item of its own
     # So that the rows of A that a thread reads are those that it wrote as the C before, rows are
@@ -36,7 +37,9 @@ cdef enum:
     ROWS_FIRST_TILES = 4
     ROW_CHUNKS = 8
     ITEMS = 8                    # enough to share out; more only if they stay this large:
-    LARGE_ITEM_NS = 1000000      # large chunks read A and B less often
+    LARGE_ITEM_NS = 4000000      # large chunks read A and B less often
+    # Rows of A a multiple of this apart share few sets of a first-level cache
+    ROW_CONFLICT_BYTES = 2048
     COPY_ROWS = 16               # of A transposed that stay in the first-level cache
     PACKED_BYTES = 32 << 20      # most of B packed at a time
 
@@ -111,12 +114,24 @@ cdef bint should_pack_b(const Gemm* g) noexcept nogil:
     return g.M >= 192 and g.N * g.K * itemsize(g.dtype) > 256 << 10
 
 
-cdef bint should_pack_a(const Gemm* g, const Plan* p) noexcept nogil:
-    """A transposed, where each step along k would be to another page, again for each panel.
-    Measured (Xeon, avx512, f32, 1024 cubed): 100 GFLOP/s against 74. Copying A where its
-    rows are contiguous, 4096 bytes apart, lost: 131 against 138."""
-    return (g.a_row == 1 and g.a_k * itemsize(g.dtype) >= 1024 and g.K >= 16
-            and p.panels.count >= 4 * p.col_chunks)
+cdef Copy copy_of_a(const Gemm* g, const Plan* p) noexcept nogil:
+    """Of A transposed, where each step along k would be to another page, again for each panel,
+    block by block (Xeon, avx512, f32, 1024 cubed: 100 GFLOP/s against 74). Of rows that drive
+    each other out of the first-level cache, tile by tile (Zen 4, 1024 cubed: 205 against 120)."""
+    cdef long size = itemsize(g.dtype)
+    if g.a_k == 1:
+        if (g.a_row * size % ROW_CONFLICT_BYTES == 0 and g.M > 1 and g.K * size >= 1024
+                and p.panels.count >= 2 * p.col_chunks):
+            return TILES
+    elif (g.a_row == 1 and g.a_k * size >= 1024 and g.K >= 16
+            and p.panels.count >= 4 * p.col_chunks):
+        return BLOCKS
+    return IN_PLACE
+
+
+cdef inline long copied_row(long k) noexcept nogil:
+    """From row to row of a copied tile: an odd number of cache lines, in floats."""
+    return ceil_div(k, 32) * 32 + 16
 
 
 cdef void make_plan(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcept nogil:
@@ -127,18 +142,19 @@ cdef void make_plan(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcep
     p.k_blocks = max(1, ceil_div(g.K * itemsize(g.dtype),
                                  PACKED_K_BYTES if p.path == PACKED else DIRECT_K_BYTES))
     cut_chunks(g, p)
-    p.pack_a = should_pack_a(g, p)
+    p.copy_a = copy_of_a(g, p)
 
 
 # --- scratch ------------------------------------------------------------------
 
 cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table) noexcept nogil:
-    """Bytes of one thread's copied block of A, whatever the round."""
-    cdef long tallest = table.gemm_rows[1]
-    if not p.pack_a:
+    """Bytes of one thread's copied tile or block of A, whatever the round."""
+    cdef long tallest = table.gemm_rows[1], k = ceil_div(g.K, p.k_blocks), size = itemsize(g.dtype)
+    if p.copy_a == IN_PLACE:
         return 0
-    tallest = min(CHUNK_TILES * tallest, g.M)
-    return aligned(tallest * ceil_div(g.K, p.k_blocks) * itemsize(g.dtype)) + 64
+    if p.copy_a == TILES:
+        return aligned(tallest * copied_row(k) * size)
+    return aligned(min(CHUNK_TILES * tallest, g.M) * k * size) + 64
 
 
 cdef long round_batches(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
@@ -239,8 +255,8 @@ cdef void pack_item(void* context, long item, int thread) noexcept nogil:
                         g.K, panel_end(&p.panels, q) - start, nr)
 
 
-cdef void copy_a(const Run* run, const char* a, long first, long last, long k0, long k1,
-                 char* to) noexcept nogil:
+cdef void copy_block(const Run* run, const char* a, long first, long last, long k0, long k1,
+                     char* to) noexcept nogil:
     """Copies a block of A transposed, whose rows are adjacent, tile by tile as [k][row]."""
     cdef const Gemm* g = run.g
     cdef const Plan* p = &run.plan
@@ -283,16 +299,20 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
         t.k = k1 - k0
         t.accumulate = g.accumulate or block > 0
         t.after = no_epilogue()
-        if p.pack_a:
-            copy_a(run, a, first, last, k0, k1, copied)
+        if p.copy_a == BLOCKS:
+            copy_block(run, a, first, last, k0, k1, copied)
         q0 = q_begin
         while q0 < q_end:
             for tile in range(first, last):
                 low, high = tile * g.M // p.row_tiles, (tile + 1) * g.M // p.row_tiles
-                if not p.pack_a:
-                    t.a, t.a_row, t.a_k = a + (low * g.a_row + k0 * g.a_k) * size, g.a_row, g.a_k
-                else:
+                if p.copy_a == BLOCKS:
                     t.a, t.a_row, t.a_k = copied + (low - top) * t.k * size, 1, high - low
+                else:
+                    t.a, t.a_row, t.a_k = a + (low * g.a_row + k0 * g.a_k) * size, g.a_row, g.a_k
+                if p.copy_a == TILES:
+                    t.a, t.a_row = copied, copied_row(t.k)
+                    run.table.gemm_pack(a + (low * g.a_row + k0) * size, g.a_row, 1, copied,
+                                        high - low, t.k, t.a_row)
                 for q in range(q0, min(q_end, q0 + p.block_panels)):
                     start, width = panel_start(&p.panels, q), panel_width(&p.panels, q)
                     n = panel_columns(&p.panels, q)
@@ -349,7 +369,7 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
     cdef long size = itemsize(job.dtype), columns = round_columns(job, run.table)
     cdef long batches = job.batches if b_is_shared(job) else round_batches(job, run.table)
     cdef long j, batch = 0
-    cdef bint pack_a = run.plan.pack_a
+    cdef Copy copy_a = run.plan.copy_a
     run.g = &part
     while batch < job.batches:
         part.batches = min(batches, job.batches - batch)
@@ -368,7 +388,7 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
             part.c = <char*>job.c + (batch * job.c_batch + j) * size
             part.after = epilogue_from(&job.after, j, size)
             make_plan(&part, run.table, &run.plan)
-            run.plan.pack_a = run.plan.pack_a and pack_a
+            run.plan.copy_a = run.plan.copy_a if copy_a != IN_PLACE else IN_PLACE
             run.packed_batch = 0 if b_is_shared(job) else padded_columns(run.table, part.N) * job.K
             pack_b(run, team, threads)
             run_chunks(run, team, threads)
