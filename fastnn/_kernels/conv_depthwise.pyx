@@ -10,10 +10,11 @@ from libc.string cimport memset
 
 from fastnn._kernels.conv_gather cimport band_start, gather
 from fastnn._kernels.conv_shape cimport ConvShape, result_image
-from fastnn._kernels.runtime cimport aligned, depthwise_args, itemsize
+from fastnn._kernels.runtime cimport aligned, depthwise_args, epilogue_from, itemsize
 
 cdef enum:
     BLOCK_BYTES = 32 << 10       # of dy that is copied, channels last, at once
+    CACHE_BYTES = 20 << 10       # of the first-level cache, for rows of x
 
 
 cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
@@ -22,21 +23,33 @@ cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
     d.x_row, d.x_tap, d.x_col = c.tap_h, c.tap_w, c.out_pixel
 
 
+cdef long block_channels(const Correlation* c) noexcept nogil:
+    """So many that the rows an output row reads stay in the first-level cache."""
+    cdef const ConvShape* s = &c.s
+    cdef long pixels = (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1
+    cdef long most = CACHE_BYTES // (s.KH * pixels * itemsize(s.dtype)) // c.K.vl * c.K.vl
+    return max(most, 2 * c.K.vl)
+
+
 cdef void depthwise_item(void* context, long item_index, int thread) noexcept nogil:
+    """A band of rows, block of channels by block."""
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
-    cdef long item = itemsize(s.dtype), n = item_index // c.bands
-    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh
+    cdef long item = itemsize(s.dtype), n = item_index // c.bands, block = block_channels(c)
+    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh, k = 0
     cdef char* band = band_start(c, n, 0, oh0, 0, thread)
     cdef depthwise_args d
     describe(c, &d)
-    d.w, d.w_tap, d.after, d.y_col = <void*>c.w, c.packed_columns, c.after, c.y_w
-    for oh in range(oh0, end):
-        if (oh - oh0) % c.step == 0:
-            gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
-        d.x = band + (oh - oh0) * s.sh * c.row * item
-        d.y = result_image(c, n) + oh * c.y_h * item
-        c.K.depthwise_row(&d)
+    d.w_tap, d.y_col = c.packed_columns, c.y_w
+    gather(c, n, 0, oh0, oh0, end, 0, 1, band, thread)
+    while k < s.O:
+        d.w, d.after = <char*>c.w + k * item, epilogue_from(&c.after, k, item)
+        d.channels = min(block, s.O - k)
+        for oh in range(oh0, end):
+            d.x = band + ((oh - oh0) * s.sh * c.row + k) * item
+            d.y = result_image(c, n) + (oh * c.y_h + k) * item
+            c.K.depthwise_row(&d)
+        k += block
 
 
 cdef size_t plan_depthwise_weight(Correlation* c) noexcept nogil:

@@ -27,6 +27,7 @@ from fastnn._kernels.runtime cimport (
 
 cdef enum:
     PLANE_BYTES = 640 << 10      # of a block's planes: they stay in the second-level cache
+    CONFLICT_BYTES = 1024        # rows a multiple of this apart share few sets of a cache
     PACK_CHANNELS = 8            # of the weights that are spread at once
     LEAST_CHANNELS = 16          # of input and of output
 
@@ -86,8 +87,9 @@ cdef int winograd_side(const ConvShape* s) noexcept nogil:
 
 
 cdef long padded(const Correlation* c, long n) noexcept nogil:
-    """A pitch for rows or planes of so many numbers: whole vectors, and no power of two."""
-    return ceil_div(n, c.K.vl) * c.K.vl + 64 // itemsize(c.s.dtype)
+    """A pitch for rows or planes of so many numbers: whole vectors, and no high power of two."""
+    cdef long whole = ceil_div(n, c.K.vl) * c.K.vl, item = itemsize(c.s.dtype)
+    return whole + 64 // item if whole * item % CONFLICT_BYTES == 0 else whole
 
 
 cdef void set_tiling(Correlation* c, long side) noexcept nogil:
