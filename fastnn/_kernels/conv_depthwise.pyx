@@ -26,9 +26,9 @@ cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
 cdef long block_channels(const Correlation* c) noexcept nogil:
     """So many that the rows an output row reads stay in the first-level cache."""
     cdef const ConvShape* s = &c.s
-    cdef long pixels = (s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1
-    cdef long most = CACHE_BYTES // (s.KH * pixels * itemsize(s.dtype)) // c.K.vl * c.K.vl
-    return max(most, 2 * c.K.vl)
+    cdef long pixels = s.KH * ((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1)    # 0: no taps
+    cdef long most = CACHE_BYTES // (max(pixels, <long>1) * itemsize(s.dtype))
+    return max(most // c.K.vl, <long>2) * c.K.vl
 
 
 cdef void depthwise_item(void* context, long item_index, int thread) noexcept nogil:

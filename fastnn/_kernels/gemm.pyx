@@ -405,6 +405,8 @@ cdef void run_planned(const Gemm* g, const fastnn_kernels* table, const Plan* pl
     run.packed_a = scratch
     run.packed_b = <char*>g.image
     run.packed_batch = 0
+    if team:
+        note_copy(plan.copy_a)
     if plan.path == PACKED and g.image == NULL:
         run.packed_b = scratch + threads * run.a_bytes
         run_rounds(&run, g, team, threads)
@@ -486,6 +488,7 @@ cdef void gemm_run(const Prepared* p, char* scratch) noexcept nogil:
 
 
 cdef int path_seen = 0
+cdef int copy_seen = 0
 
 
 cdef void note_path(int path) noexcept nogil:
@@ -493,6 +496,16 @@ cdef void note_path(int path) noexcept nogil:
     path_seen = path
 
 
+cdef void note_copy(int copy) noexcept nogil:
+    global copy_seen
+    copy_seen = copy
+
+
 def last_path():
     """How the last product was computed, for tests."""
     return ("direct", "packed", "dot", "columns", "split", "turned")[path_seen]
+
+
+def last_copy():
+    """How the last product that was direct or packed, or a part of one, read A, for tests."""
+    return ("in place", "tiles", "blocks")[copy_seen]

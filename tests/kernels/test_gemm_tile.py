@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn._kernels.gemm import last_path
+from fastnn._kernels.gemm import last_copy, last_path
 from fastnn.testing import last_team, levels, num_threads, using_isa
 from fastnn.testing.gemm import pack, product, tallest_tile, tile, vector_length
 from tests.guard import guarded
@@ -132,6 +132,37 @@ def test_every_path_equals_the_reference(level, dtype, M, N, K, a_transposed, b_
             serial = at_guard(c if accumulate else np.full((M, N), np.nan), dtype)
             product(a, b, serial, b_vector, accumulate, relu, serial=True)
             np.testing.assert_array_equal(serial, y)
+
+
+# A transposed, or rows a power of two apart, and what is copied of it
+COPIES = [
+    (120, 400, 512, False, "tiles"),
+    (300, 700, 1024, False, "tiles"),
+    (300, 500, 1000, False, "in place"),
+    (1040, 700, 90, True, "blocks"),
+    (600, 1500, 800, True, "blocks"),
+    (100, 40, 30, True, "in place"),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize(("M", "N", "K", "a_transposed", "copy"), COPIES)
+def test_every_copy_of_a_equals_the_reference(level, dtype, M, N, K, a_transposed, copy):
+    rng = np.random.default_rng(M + N + K)
+    a = at_guard(rng.standard_normal((K, M) if a_transposed else (M, K)), dtype)
+    a, b = a.T if a_transposed else a, at_guard(rng.standard_normal((K, N)), dtype)
+    exact, magnitude = a.astype(np.float64) @ b.astype(np.float64), abs(a) @ abs(b)
+    with using_isa(level):
+        results = []
+        for threads in (1, 2):
+            y = np.full((M, N), np.nan, dtype)
+            with num_threads(threads):
+                product(a, b, y)
+            assert level == "scalar" or last_copy() == copy
+            assert_close(y, exact, magnitude, K)
+            results.append(y)
+        np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
