@@ -45,7 +45,7 @@ KERNEL_FLAGS += [] if DEBUG else ["-O3"]
 # float64 is there for checks more than for speed: 40 KB less wheel for each level
 SIZE_FLAGS = {32: [], 64: [] if DEBUG else ["-O2"]}
 CYTHON_FLAGS = [*COMMON, "-Wno-unused-function"] + ([] if DEBUG else ["-O2"])
-LINK_FLAGS = SANITIZE if DEBUG else [] if sys.platform == "darwin" else []
+LINK_FLAGS = SANITIZE if DEBUG else [] if sys.platform == "darwin" else ["-Wl,-s"]
 
 TABLE_OWNER = "fastnn._kernels.runtime"  # the one extension that links the variants
 

@@ -60,12 +60,14 @@ typedef struct {
     long columns, channels, taps_h, taps_w;
     const void *x;
     long x_row, x_tap, x_col; /* to the next row of taps, the next tap, the next column */
-    void *w;                  /* [taps_h][taps_w][w_tap] */
-    long w_tap;
+    void *w;
+    long w_row, w_tap;
     epilogue after;           /* of the row */
     void *y;                  /* of the weight gradient: dy */
     long y_col;
 } depthwise_args;
+
+typedef void (*depthwise_fn)(const depthwise_args *row);
 
 /* Winograd's tiles along a row of an image, n channels of each, and what they are in planes
  * [value][tile][n]; tiles are `step` apart in the image, `tile` in a plane. */
@@ -258,8 +260,7 @@ typedef struct {
     arg_fn arg_rows[2];
     arg_fn arg_columns[2];
     /* conv_depthwise.h: a row of y = bias + sum of taps; w += a row of taps times dy */
-    void (*depthwise_row)(const depthwise_args *);
-    void (*depthwise_weight)(const depthwise_args *);
+    depthwise_fn depthwise_row, depthwise_weight;
     /* conv_winograd.h: pixels to planes and back; of tiles of 2 x 2 outputs by 3 taps, 4 x 4 by 3,
      * 2 x 2 by 5 */
     winograd_fn winograd_input[3], winograd_taps[3], winograd_output[3];

@@ -31,7 +31,7 @@ INLINE void depthwise_slide(const int KW, const int S, const int cols, const dep
     for (long kh = 0; kh < d->taps_h; kh++) {
         const real *x = (const real *)d->x + kh * d->x_row + ow * d->x_col + c;
         UNROLL for (int k = 0; k < KW; k++)
-            w[k] = v_load((const real *)d->w + (kh * KW + k) * d->w_tap + c);
+            w[k] = v_load((const real *)d->w + kh * d->w_row + k * d->w_tap + c);
         UNROLL for (int p = 0; p < (cols - 1) * S + KW; p++, x += d->x_tap) {
             vec xv = v_load(x);
             __builtin_prefetch(x + VL);
@@ -54,7 +54,7 @@ INLINE void depthwise_row_block(const int cols, const int nv, const depthwise_ar
     }
     for (long kh = 0; kh < d->taps_h; kh++) {
         const real *x = (const real *)d->x + kh * d->x_row + ow * d->x_col + c;
-        const real *w = (const real *)d->w + kh * d->taps_w * d->w_tap + c;
+        const real *w = (const real *)d->w + kh * d->w_row + c;
         for (long kw = 0; kw < d->taps_w; kw++, x += d->x_tap, w += d->w_tap)
             UNROLL for (int k = 0; k < nv; k++) {
                 vec tap = v_load_n(w + k * VL, n - k * VL);
@@ -119,11 +119,11 @@ INLINE void depthwise_weight_block(const int rows, const int cols, const depthwi
 {
     const real *x = (const real *)d->x + ow * d->x_col + kh * d->x_row + kw * d->x_tap + c;
     const real *y = (const real *)d->y + ow * d->y_col + c;
-    real *w = (real *)d->w + (kh * d->taps_w + kw) * d->w_tap + c;
+    real *w = (real *)d->w + kh * d->w_row + kw * d->w_tap + c;
     vec acc[3][5];
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < cols; j++)
-            acc[i][j] = v_load_n(w + (i * d->taps_w + j) * d->w_tap, n);
+            acc[i][j] = v_load_n(w + i * d->w_row + j * d->w_tap, n);
     for (long k = 0; k < columns; k++, x += d->x_col, y += d->y_col) {
         vec g = v_load_n(y, n);
         UNROLL for (int i = 0; i < rows; i++)
@@ -132,7 +132,7 @@ INLINE void depthwise_weight_block(const int rows, const int cols, const depthwi
     }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < cols; j++)
-            v_store_n(w + (i * d->taps_w + j) * d->w_tap, acc[i][j], n);
+            v_store_n(w + i * d->w_row + j * d->w_tap, acc[i][j], n);
 }
 
 INLINE void depthwise_weight_taps(const int rows, const int cols, const depthwise_args *d,

@@ -2,6 +2,9 @@
 
 from fastnn._kernels.conv_shape cimport Correlation
 
+# does x, channels last, serve as it lies, taps beyond its edges left out?
+cdef bint should_clip(const Correlation* c) noexcept nogil
+
 # a band of output rows of one image: for conv.pyx, forward and backward-data
 cdef void depthwise_item(void* context, long item_index, int thread) noexcept nogil
 

@@ -2,25 +2,70 @@
 
 Bands of rows, gathering, phases of the stride, partial sums and packed weights
 ([KH][KW][all channels]) are those of every convolution; what differs is what is done
-with a gathered row, a vector of channels at a time. Called by conv.pyx and
-conv_weight.pyx.
+with a row, a vector of channels at a time. Where x is channels-last it is clipped
+rather than gathered: read as it lies, and taps beyond its edges are left out. Called by
+conv.pyx and conv_weight.pyx.
 """
 
 from libc.string cimport memset
 
 from fastnn._kernels.conv_gather cimport band_start, gather
 from fastnn._kernels.conv_shape cimport ConvShape, result_image
-from fastnn._kernels.runtime cimport aligned, depthwise_args, epilogue_from, itemsize
+from fastnn._kernels.runtime cimport (
+    aligned, ceil_div, depthwise_args, depthwise_fn, epilogue_from, itemsize,
+)
 
 cdef enum:
     BLOCK_BYTES = 32 << 10       # of dy that is copied, channels last, at once
     CACHE_BYTES = 20 << 10       # of the first-level cache, for rows of x
+    # Pixels a multiple of this apart share few sets of that cache: so many taps are gathered
+    CONFLICT_BYTES = 1024
+    CONFLICT_TAPS = 10
 
 
-cdef void describe(const Correlation* c, depthwise_args* d) noexcept nogil:
+cdef bint should_clip(const Correlation* c) noexcept nogil:
+    """2 cores of Zen 4, avx512: (16,64,56,56) 3x3 /2 557 -> 300 us, (1,96,56,56) 3x3 82 -> 61."""
+    cdef const ConvShape* s = &c.s
+    return (s.depthwise and c.x_c == 1 and s.D == 1 and s.KD == 1 and s.OD == 1
+            and (s.KH * s.KW < CONFLICT_TAPS or c.x_w * itemsize(s.dtype) % CONFLICT_BYTES != 0))
+
+
+cdef void describe(const Correlation* c, depthwise_args* d, long w_tap) noexcept nogil:
     cdef const ConvShape* s = &c.s
     d.columns, d.channels, d.taps_h, d.taps_w = s.OW, s.O, s.KH, s.KW
     d.x_row, d.x_tap, d.x_col = c.tap_h, c.tap_w, c.out_pixel
+    d.w_row, d.w_tap = s.KW * w_tap, w_tap
+
+
+cdef long taps_inside(long first, long step, long size, long* taps) noexcept nogil:
+    """Those of the taps at first, first + step, ... that are not beyond an edge: how many, in
+    place of `taps`, and returns which is the first."""
+    cdef long skipped = min(ceil_div(-first, step), taps[0]) if first < 0 else 0
+    cdef long end = min(ceil_div(size - first, step), taps[0]) if first < size else 0
+    taps[0] = max(end - skipped, <long>0)
+    return skipped
+
+
+cdef void clip_row(const Correlation* c, const depthwise_args* row, depthwise_fn run, long oh,
+                   const char* x) noexcept nogil:
+    """Output row oh of the image at x, in pieces that reach no edge: all inner columns, and
+    each outer one."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), h = oh * s.sh - s.top, w, kh, kw, ow = 0
+    cdef long inner = ceil_div(max(s.left, <long>0), s.sw)
+    cdef long inner_end = s.W - 1 + s.left - (s.KW - 1) * s.dw
+    cdef depthwise_args d = row[0]
+    inner_end = min(inner_end // s.sw + 1, s.OW) if inner_end >= 0 else 0
+    kh = taps_inside(h, s.dh, s.H, &d.taps_h)
+    while ow < s.OW:
+        w, d.taps_w = ow * s.sw - s.left, s.KW
+        kw = taps_inside(w, s.dw, s.W, &d.taps_w)
+        d.columns = inner_end - ow if inner <= ow < inner_end else 1
+        d.x = x + ((h + kh * s.dh) * c.x_h + (w + kw * s.dw) * c.x_w) * item
+        d.w = <char*>row.w + (kh * d.w_row + kw * d.w_tap) * item
+        d.y = <char*>row.y + ow * d.y_col * item
+        run(&d)
+        ow += d.columns
 
 
 cdef long block_channels(const Correlation* c) noexcept nogil:
@@ -36,19 +81,24 @@ cdef void depthwise_item(void* context, long item_index, int thread) noexcept no
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), n = item_index // c.bands, block = block_channels(c)
-    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh, k = 0
+    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh = oh0, k = 0
     cdef char* band = band_start(c, n, 0, oh0, 0, thread)
     cdef depthwise_args d
-    describe(c, &d)
-    d.w_tap, d.y_col = c.packed_columns, c.y_w
-    gather(c, n, 0, oh0, oh0, end, 0, 1, band, thread)
+    describe(c, &d, c.packed_columns)
+    d.y_col = c.y_w
+    while oh < end and not c.clipped:
+        gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
+        oh += c.step
     while k < s.O:
         d.w, d.after = <char*>c.w + k * item, epilogue_from(&c.after, k, item)
         d.channels = min(block, s.O - k)
         for oh in range(oh0, end):
-            d.x = band + ((oh - oh0) * s.sh * c.row + k) * item
             d.y = result_image(c, n) + (oh * c.y_h + k) * item
-            c.K.depthwise_row(&d)
+            if c.clipped:
+                clip_row(c, &d, c.K.depthwise_row, oh, c.x + (n * c.x_n + k) * item)
+            else:
+                d.x = band + ((oh - oh0) * s.sh * c.row + k) * item
+                c.K.depthwise_row(&d)
         k += block
 
 
@@ -74,8 +124,8 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
     cdef const char* dy
     cdef long dy_w
     cdef depthwise_args d
-    describe(c, &d)
-    d.w, d.w_tap = dw, s.O
+    describe(c, &d, s.O)
+    d.w = dw
     memset(dw, 0, c.partial * item)
     for unit in range(s.N * c.bands * item_index // c.sums,
                       s.N * c.bands * (item_index + 1) // c.sums):
@@ -85,7 +135,7 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
         oh = oh0
         while oh < end:
             rows = min(c.dy_rows, end - oh)
-            if c.want_dw:
+            if c.want_dw and not c.clipped:
                 gather(c, n, 0, oh0, oh, oh + rows, 0, 1, band, thread)
             dy, dy_w = c.dy + (n * c.dy_n + oh * s.OW * c.dy_w) * item, c.dy_w
             if c.copy_dy:
@@ -95,9 +145,12 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
             d.y_col = dy_w
             if c.want_dw:
                 for r in range(rows):
-                    d.x = band + (oh + r - oh0) * s.sh * c.row * item
                     d.y = <void*>(dy + r * s.OW * dy_w * item)
-                    c.K.depthwise_weight(&d)
+                    if c.clipped:
+                        clip_row(c, &d, c.K.depthwise_weight, oh + r, c.x + n * c.x_n * item)
+                    else:
+                        d.x = band + (oh + r - oh0) * s.sh * c.row * item
+                        c.K.depthwise_weight(&d)
             if c.want_db:
                 c.K.conv_column_sum(dy, dy_w, dw + c.weight_rows * s.O * item, rows * s.OW, s.O)
             oh += rows

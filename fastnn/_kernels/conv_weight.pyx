@@ -14,7 +14,9 @@ rows; with few output channels the roles in the tile change. Called by ops/conv.
 
 from libc.string cimport memcpy, memset
 
-from fastnn._kernels.conv_depthwise cimport depthwise_weight_item, plan_depthwise_weight
+from fastnn._kernels.conv_depthwise cimport (
+    depthwise_weight_item, plan_depthwise_weight, should_clip,
+)
 from fastnn._kernels.conv_gather cimport (
     GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
     usable_in_place,
@@ -63,13 +65,14 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.tiling.side = winograd_weight_side(s) if want_dw and c.dy_c == 1 else 0
     if c.tiling.side:
         return plan_winograd_weight(c, wanted)
-    c.fold = s.KH > 1 and s.KD == 1 and s.KW * s.X < 8
+    c.clipped = should_clip(c)
+    c.fold = s.KH > 1 and s.KD == 1 and s.KW * s.X < 8 and not c.clipped
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
     c.planar, c.turned = False, should_turn(c)
     c.blocks = 1
     if s.C >= BLOCK_CHANNELS and not c.turned:
         c.blocks = ceil_div(s.C, c.K.gemm_rows[c.panels.width])
-    c.in_place = not c.fold and c.blocks == 1 and usable_in_place(c)
+    c.in_place = c.clipped or (not c.fold and c.blocks == 1 and usable_in_place(c))
     c.spread = should_spread(c)
     c.partial = s.G * (c.weight_rows + 1) * s.O
     while most < wanted and 2 * most * c.partial * item <= PARTIAL_BYTES:

@@ -153,10 +153,11 @@ cdef extern from "kernels.h" nogil:
         const void* x
         long x_row, x_tap, x_col
         void* w
-        long w_tap
+        long w_row, w_tap
         epilogue after
         void* y
         long y_col
+    ctypedef void (*depthwise_fn)(const depthwise_args* row) noexcept nogil
 
     ctypedef struct winograd_args:
         long tiles, n
@@ -188,8 +189,7 @@ cdef extern from "kernels.h" nogil:
         reduce_fn[6] reduce_columns
         arg_fn[2] arg_rows
         arg_fn[2] arg_columns
-        void (*depthwise_row)(const depthwise_args* row) noexcept nogil
-        void (*depthwise_weight)(const depthwise_args* row) noexcept nogil
+        depthwise_fn depthwise_row, depthwise_weight
         winograd_fn[3] winograd_input, winograd_taps, winograd_output
         winograd_fn[2] winograd_dy, winograd_dw
         void (*conv_add)(const void* x, void* y, long n) noexcept nogil

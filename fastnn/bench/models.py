@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from .case import Case, inference
+from .layout import network
 
 
 def mlp(*sizes):
@@ -124,7 +125,7 @@ def model(name, build_net, shape, flops, words=0) -> list[Case]:
         return lib.randint(0, words, (batch, *shape[1:])) if words else lib.randn(batch, *shape[1:])
 
     def train(lib):
-        net = build_net(lib)
+        net = network(lib, build_net(lib))
         optimizer = lib.optim.Adam(net.parameters())
         x, target = samples(lib, n), lib.randint(0, 10, (n,))
 
@@ -137,7 +138,7 @@ def model(name, build_net, shape, flops, words=0) -> list[Case]:
 
     def infer(batch):
         def build(lib):
-            net = build_net(lib).eval()
+            net = network(lib, build_net(lib)).eval()
             x = samples(lib, batch)
             return inference(lib, lambda: net(x))
 

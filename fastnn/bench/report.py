@@ -105,7 +105,9 @@ def summary(rows: Sequence[dict], peers: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastnn bench", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}")
-    parser.add_argument("--peers", default="", help="libraries to compare with, such as torch")
+    parser.add_argument(
+        "--peers", default="", help="libraries to compare with: torch, torch:channels_last"
+    )
     parser.add_argument("--threads", type=int, help="threads of every library")
     parser.add_argument("--rounds", type=int, default=5, help="the median of this many is reported")
     parser.add_argument("--seconds", type=float, default=0.1, help="length of one measurement")

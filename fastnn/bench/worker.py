@@ -13,13 +13,17 @@ from pathlib import Path
 
 
 def library(name: str, threads: int):
-    """The namespace to benchmark; fastnn and torch share theirs."""
+    """The namespace to benchmark; fastnn and torch share theirs. name: as in torch, or as in
+    torch:channels_last for the same with images in that memory format."""
+    name, _, layout = name.partition(":")
+    if layout not in ("", "channels_last"):
+        raise ImportError(f"there is no memory format {layout}, only channels_last")
     lib = importlib.import_module(name)
     for part in ("nn", "nn.functional", "optim"):
         importlib.import_module(f"{name}.{part}")
     lib.set_num_threads(threads)
     lib.manual_seed(0)
-    return lib
+    return importlib.import_module("bench.layout").ChannelsLast(lib) if layout else lib
 
 
 def time_call(call, seconds: float) -> float:

@@ -17,7 +17,11 @@ from fastnn._core.dtype import DType, float32, float64
 from fastnn._core.tensor import Tensor
 from fastnn.nn.call import ModuleCall
 from fastnn.nn.parameter import Parameter
+from fastnn.ops.copy import channels_last, channels_last_3d, contiguous_format
 from fastnn.ops.creation import as_tensor
+
+# the ranks that Module.to(memory_format=...) lays out anew
+FORMATTED = {channels_last: (4,), channels_last_3d: (5,), contiguous_format: (4, 5)}
 
 Self = TypeVar("Self", bound="Module")
 hook_numbers = itertools.count()
@@ -346,8 +350,10 @@ class Module(ModuleCall):
         dtype: DType | None = None,
         device: Any = None,
         non_blocking: bool = False,
+        memory_format: str | None = None,
     ) -> Self:
-        """Convert floating-point parameters and buffers to a dtype; the device is the CPU."""
+        """Convert floating-point parameters and buffers to a dtype, those of 4 dimensions to the
+        memory format channels_last (of 5: channels_last_3d); the device is the CPU."""
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype = arg.dtype
@@ -357,17 +363,23 @@ class Module(ModuleCall):
                 device = arg
         if device is not None and str(device) != "cpu":
             raise ValueError(f"device must be 'cpu', got {device!r}")
-        if dtype is None:
-            return self
-        if not dtype.is_floating_point:
+        if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"a module can only be converted to float32 or float64, not {dtype}")
+        if memory_format not in (None, *FORMATTED):
+            raise ValueError(
+                f"memory_format must be one of {', '.join(FORMATTED)}, got {memory_format!r}"
+            )
         for module in self.modules():
             for name in (*module._parameter_names, *module._buffer_names):
                 value = module.__dict__[name]
-                if value is not None and value.is_floating_point() and value.dtype is not dtype:
+                if value is None:
+                    continue
+                if dtype and value.is_floating_point() and value.dtype is not dtype:
                     gradient, value.grad = value.grad, None
                     value.data = value.detach().to(dtype)
                     value.grad = None if gradient is None else gradient.to(dtype)
+                if memory_format and value.dim() in FORMATTED[memory_format]:
+                    value.data = value.detach().contiguous(memory_format=memory_format)
         return self
 
     def float(self: Self) -> Self:

@@ -10,8 +10,9 @@ from fastnn.ops.conv_shape cimport Geometry, as_images, correlation_of, parse_co
 cdef dict ways(const Correlation* c):
     return {
         "depthwise": c.s.depthwise, "planar": c.planar, "side": c.tiling.side,
-        "fold": c.fold, "spread": c.spread, "in_place": c.in_place, "blocks": c.blocks,
-        "bands": c.bands, "images": c.images, "groups": c.groups, "parts": c.parts,
+        "fold": c.fold, "spread": c.spread, "in_place": c.in_place, "clipped": c.clipped,
+        "blocks": c.blocks, "bands": c.bands, "images": c.images,
+        "groups": c.groups, "parts": c.parts,
     }
 
 

@@ -237,6 +237,22 @@ def test_conversion_keeps_the_parameters():
         net.to("cuda")
 
 
+def test_conversion_to_a_memory_format_changes_strides_alone():
+    net = fastnn.nn.Sequential(fastnn.nn.Conv2d(3, 4, 3), fastnn.nn.Conv3d(4, 2, 2))
+    image, volume = net[0].weight, net[1].weight
+    numbers = image.detach().clone()
+    assert net.to(memory_format=fastnn.channels_last) is net
+    assert image is net[0].weight and image.is_contiguous(memory_format=fastnn.channels_last)
+    assert volume.is_contiguous() and net[0].bias.is_contiguous()
+    assert (image.detach() == numbers).all()
+    net.to(memory_format=fastnn.channels_last_3d)
+    assert volume.is_contiguous(memory_format=fastnn.channels_last_3d)
+    net.to(fastnn.float64, memory_format=fastnn.contiguous_format)
+    assert image.is_contiguous() and volume.is_contiguous() and image.dtype is fastnn.float64
+    with pytest.raises(ValueError, match=r"must be one of .* got 'nhwc'"):
+        net.to(memory_format="nhwc")
+
+
 # --- state ---
 
 
