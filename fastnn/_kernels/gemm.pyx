@@ -129,6 +129,11 @@ cdef Copy copy_of_a(const Gemm* g, const Plan* p) noexcept nogil:
     return IN_PLACE
 
 
+cdef inline long tile_pitch(const fastnn_kernels* table) noexcept nogil:
+    """From k to k of a copied tile [k][row]: whole vectors."""
+    return ceil_div(table.gemm_rows[1], table.vl) * table.vl
+
+
 cdef inline long copied_row(long k) noexcept nogil:
     """From row to row of a copied tile: an odd number of cache lines, in floats."""
     return ceil_div(k, 32) * 32 + 16
@@ -149,12 +154,12 @@ cdef void make_plan(const Gemm* g, const fastnn_kernels* table, Plan* p) noexcep
 
 cdef size_t a_scratch(const Gemm* g, const Plan* p, const fastnn_kernels* table) noexcept nogil:
     """Bytes of one thread's copied tile or block of A, whatever the round."""
-    cdef long tallest = table.gemm_rows[1], k = ceil_div(g.K, p.k_blocks), size = itemsize(g.dtype)
+    cdef long k = ceil_div(g.K, p.k_blocks), size = itemsize(g.dtype)
     if p.copy_a == IN_PLACE:
         return 0
     if p.copy_a == TILES:
-        return aligned(tallest * copied_row(k) * size)
-    return aligned(min(CHUNK_TILES * tallest, g.M) * k * size) + 64
+        return aligned(table.gemm_rows[1] * copied_row(k) * size)
+    return aligned(min(<long>CHUNK_TILES, g.M) * tile_pitch(table) * k * size) + 64
 
 
 cdef long round_batches(const Gemm* g, const fastnn_kernels* table) noexcept nogil:
@@ -260,16 +265,15 @@ cdef void copy_block(const Run* run, const char* a, long first, long last, long 
     """Copies a block of A transposed, whose rows are adjacent, tile by tile as [k][row]."""
     cdef const Gemm* g = run.g
     cdef const Plan* p = &run.plan
-    cdef long size = itemsize(g.dtype), top = first * g.M // p.row_tiles
-    cdef long k = k0, count, low, high, tile
+    cdef long size = itemsize(g.dtype), pitch = tile_pitch(run.table), k = k0, count, low, tile
     while k < k1:
         count = min(<long>COPY_ROWS, k1 - k)
         for tile in range(first, last):
-            low, high = tile * g.M // p.row_tiles, (tile + 1) * g.M // p.row_tiles
+            low = tile * g.M // p.row_tiles
             run.table.gemm_pack(
                 a + (low + k * g.a_k) * size, g.a_k, 1,
-                to + ((low - top) * (k1 - k0) + (k - k0) * (high - low)) * size,
-                count, high - low, high - low)
+                to + ((tile - first) * (k1 - k0) + k - k0) * pitch * size,
+                count, (tile + 1) * g.M // p.row_tiles - low, pitch)
         k += count
 
 
@@ -283,7 +287,6 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
     cdef long last = (row_chunk + 1) * p.row_tiles // p.row_chunks
     cdef long q_begin = col_chunk * p.panels.count // p.col_chunks
     cdef long q_end = (col_chunk + 1) * p.panels.count // p.col_chunks
-    cdef long top = first * g.M // p.row_tiles
     cdef long block, k0, k1, q0, q, tile, low, high, start, n
     cdef int width
     cdef const char* a = a_of(g, batch, size)
@@ -306,7 +309,8 @@ cdef void chunk(const Run* run, long batch, long row_chunk, long col_chunk,
             for tile in range(first, last):
                 low, high = tile * g.M // p.row_tiles, (tile + 1) * g.M // p.row_tiles
                 if p.copy_a == BLOCKS:
-                    t.a, t.a_row, t.a_k = copied + (low - top) * t.k * size, 1, high - low
+                    t.a = copied + (tile - first) * t.k * tile_pitch(run.table) * size
+                    t.a_row, t.a_k = 1, tile_pitch(run.table)
                 else:
                     t.a, t.a_row, t.a_k = a + (low * g.a_row + k0 * g.a_k) * size, g.a_row, g.a_k
                 if p.copy_a == TILES:

@@ -18,16 +18,21 @@ from fastnn._core.tensor cimport Tensor, alias, copy_into, itemsize, new_tensor
 from fastnn._kernels.conv cimport (
     conv_backward_data, conv_forward, conv_image_key, conv_pack, plan_backward_data, plan_forward,
 )
+from fastnn._kernels.conv_product cimport (
+    is_product, product_backward_data, product_backward_weight,
+)
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.conv_weight cimport (
     conv_backward_weight, plan_backward_weight, takes_gradient,
 )
 from fastnn._kernels.conv_winograd cimport allow_winograd, has_tiles, winograd_allowed
+from fastnn._kernels.gemm cimport Gemm
 from fastnn._kernels.runtime cimport epilogue
 from fastnn.ops.broadcast cimport before_relu
 from fastnn.ops.conv_shape cimport (
     Geometry, as_images, correlation_of, from_images, operand, parse_conv,
 )
+from fastnn.ops.matmul cimport run_gemm
 from fastnn.ops.norm cimport epilogue_of, fixed_constants
 
 from fastnn.ops.registry import op
@@ -74,9 +79,14 @@ cdef Tensor correlate_backward_data(const ConvShape* s, Tensor dy, Tensor w):
     cdef Py_ssize_t[4] shape = [s.N // s.OD * s.D, s.G * s.X, s.H, s.W]
     cdef Tensor dx = new_channels_last(s.dtype, shape)
     cdef Correlation c
+    cdef Gemm g
     cdef char* scratch
     cdef size_t nbytes
     if dx.size_ == 0:
+        return dx
+    if is_product(s, dy.strides_):
+        g = product_backward_data(s, dy.ptr, dy.strides_, w.ptr, w.strides_, dx.ptr)
+        run_gemm(&g)
         return dx
     nbytes = plan_backward_data(&c, s, dy.strides_)
     scratch = <char*>scratch_take(nbytes)
@@ -103,10 +113,17 @@ cdef Tensor summable(const ConvShape* s, Tensor dy):
 cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tensor dw,
                                    Tensor db) except -1:
     cdef Correlation c
+    cdef Gemm g
     cdef char* scratch
     cdef char* dw_data = NULL if dw is None else dw.ptr
     cdef char* db_data = NULL if db is None else db.ptr
     cdef size_t nbytes
+    if s.N > 0 and dw is not None and is_product(s, x.strides_) and is_product(s, dy.strides_):
+        g = product_backward_weight(s, x.ptr, x.strides_, dy.ptr, dy.strides_, dw_data)
+        run_gemm(&g)
+        dw = None
+        if db is None:
+            return 0
     if s.N == 0:
         if dw is not None:
             memset(dw_data, 0, dw.size_ * itemsize(dw.dtype_))

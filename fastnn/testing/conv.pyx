@@ -2,6 +2,7 @@
 
 from fastnn._core.tensor cimport Tensor
 from fastnn._kernels.conv cimport plan_backward_data, plan_forward
+from fastnn._kernels.conv_product cimport is_product
 from fastnn._kernels.conv_shape cimport ConvShape, Correlation
 from fastnn._kernels.conv_weight cimport plan_backward_weight
 from fastnn.ops.conv_shape cimport Geometry, as_images, correlation_of, parse_conv
@@ -29,8 +30,9 @@ def plans(Tensor x, Tensor w, Tensor y, stride=1, padding=0, dilation=1, groups=
     plan_forward(&forward, &s, x.strides_)
     plan_backward_data(&data, &s, y.strides_)
     plan_backward_weight(&weight, &s, x.strides_, y.strides_, True, True)
+    product = is_product(&s, y.strides_)
     return {
-        "forward": ways(&forward), "data": ways(&data),
-        "weight": {**ways(&weight), "sums": weight.sums, "kernel_parts": weight.kernel_parts,
+        "forward": ways(&forward), "data": {**ways(&data), "product": product},
+        "weight": {**ways(&weight), "product": product and is_product(&s, x.strides_), "sums": weight.sums, "kernel_parts": weight.kernel_parts,
                    "copy_dy": weight.copy_dy, "turned": weight.turned},
     }

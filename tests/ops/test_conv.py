@@ -147,6 +147,12 @@ WAYS = [
     ("weight", {"spread": True, "blocks": 10}),
     ("weight", {"spread": True, "in_place": True}),
     ("weight", {"depthwise": True}),
+    ("forward", {"clipped": True}),
+    ("data", {"clipped": True}),
+    ("weight", {"clipped": True}),
+    ("data", {"product": True}),
+    ("weight", {"product": True}),
+    ("weight", {"product": False, "in_place": True}),
 ]
 
 # work enough for several threads in all passes; many images, one image, many channels
@@ -158,6 +164,7 @@ LARGE = [
     ((2, 40, 16, 16), (80, 20, 3, 3), {"groups": 2}),
     ((20, 160, 7, 7), (160, 160, 3, 3), {"padding": 1}),
     ((8, 520, 9, 9), (520, 1, 3, 3), {"groups": 520, "padding": 1}),
+    ((3, 130, 20, 21), (340, 130, 1, 1), {}),
 ]
 
 
