@@ -87,9 +87,10 @@ cdef int winograd_side(const ConvShape* s) noexcept nogil:
 
 
 cdef long padded(const Correlation* c, long n) noexcept nogil:
-    """A pitch for rows or planes of so many numbers: whole vectors, and no high power of two."""
+    """A pitch for rows or planes of so many numbers: whole vectors, and no high power of two.
+    The channels of each image of a volume are spread as whole vectors, over its end."""
     cdef long whole = ceil_div(n, c.K.vl) * c.K.vl, item = itemsize(c.s.dtype)
-    return whole + 64 // item if whole * item % CONFLICT_BYTES == 0 else whole
+    return whole + 64 // item if c.s.KD > 1 or whole * item % CONFLICT_BYTES == 0 else whole
 
 
 cdef void set_tiling(Correlation* c, long side) noexcept nogil:

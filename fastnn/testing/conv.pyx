@@ -33,6 +33,7 @@ def plans(Tensor x, Tensor w, Tensor y, stride=1, padding=0, dilation=1, groups=
     product = is_product(&s, y.strides_)
     return {
         "forward": ways(&forward), "data": {**ways(&data), "product": product},
-        "weight": {**ways(&weight), "product": product and is_product(&s, x.strides_), "sums": weight.sums, "kernel_parts": weight.kernel_parts,
-                   "copy_dy": weight.copy_dy, "turned": weight.turned},
+        "weight": {**ways(&weight), "sums": weight.sums, "kernel_parts": weight.kernel_parts,
+                   "copy_dy": weight.copy_dy, "turned": weight.turned,
+                   "product": product and is_product(&s, x.strides_)},
     }
