@@ -12,22 +12,20 @@ from libc.string cimport memset
 from fastnn._kernels.conv_gather cimport band_start, gather
 from fastnn._kernels.conv_shape cimport ConvShape, result_image
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, depthwise_args, depthwise_fn, epilogue_from, itemsize,
+    aligned, ceil_div, depthwise_args, depthwise_fn, epilogue_from, few_sets, itemsize,
 )
 
 cdef enum:
     BLOCK_BYTES = 32 << 10       # of dy that is copied, channels last, at once
     CACHE_BYTES = 20 << 10       # of the first-level cache, for rows of x
-    # Pixels a multiple of this apart share few sets of that cache: so many taps are gathered
-    CONFLICT_BYTES = 1024
-    CONFLICT_TAPS = 10
+    FEW_TAPS = 9                 # so many find room in few sets of it
 
 
 cdef bint should_clip(const Correlation* c) noexcept nogil:
     """2 cores of Zen 4, avx512: (16,64,56,56) 3x3 /2 557 -> 300 us, (1,96,56,56) 3x3 82 -> 61."""
     cdef const ConvShape* s = &c.s
     return (s.depthwise and c.x_c == 1 and s.D == 1 and s.KD == 1 and s.OD == 1
-            and (s.KH * s.KW < CONFLICT_TAPS or c.x_w * itemsize(s.dtype) % CONFLICT_BYTES != 0))
+            and (s.KH * s.KW <= FEW_TAPS or not few_sets(c.x_w * itemsize(s.dtype))))
 
 
 cdef void describe(const Correlation* c, depthwise_args* d, long w_tap) noexcept nogil:

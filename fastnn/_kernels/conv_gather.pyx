@@ -11,15 +11,14 @@ by conv.pyx, conv_weight.pyx and conv_depthwise.pyx.
 from libc.string cimport memset
 
 from fastnn._kernels.conv_shape cimport gathered_channels
-from fastnn._kernels.runtime cimport aligned, ceil_div, itemsize, prefetch, team_size
+from fastnn._kernels.runtime cimport (
+    aligned, ceil_div, few_sets, itemsize, prefetch, team_size,
+)
 
 cdef enum:
     BAND_BYTES = 256 << 10       # a gathered band stays in the second-level cache,
     STEP_BYTES = 8 << 10         # what is gathered at once in the first
     SPREAD_CHANNELS = 128        # least channels whose pixels are spread
-    # Pixels a multiple of this apart share few sets of a first-level cache, which tells where a
-    # vector of channels is taken of many of them
-    PIXEL_CONFLICT_BYTES = 1024
 
 cdef double ITEM_FLOPS = 1e6     # work worth an item of its own
 
@@ -74,7 +73,7 @@ cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) 
         c.pixel, c.row = c.x_w, c.x_h
     else:
         c.pixel = ceil_div(channels, c.blocks)
-        if s.depthwise and c.pixel * item % PIXEL_CONFLICT_BYTES == 0:
+        if s.depthwise and few_sets(c.pixel * item):     # a vector of each of many pixels
             c.pixel += 64 // item
         c.row = width * c.pixel
     most = BAND_BYTES // max(width * channels * item, <long>1)

@@ -21,13 +21,12 @@ from fastnn._kernels.panels cimport (
     cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, epilogue_from, gemm_tile_args, itemsize, no_epilogue, parallel_for,
+    aligned, ceil_div, epilogue_from, few_sets, gemm_tile_args, itemsize, no_epilogue, parallel_for,
     team_size, winograd_args,
 )
 
 cdef enum:
     PLANE_BYTES = 640 << 10      # of a block's planes: they stay in the second-level cache
-    CONFLICT_BYTES = 1024        # rows a multiple of this apart share few sets of a cache
     PACK_CHANNELS = 8            # of the weights that are spread at once
     LEAST_CHANNELS = 16          # of input and of output
 
@@ -87,10 +86,10 @@ cdef int winograd_side(const ConvShape* s) noexcept nogil:
 
 
 cdef long padded(const Correlation* c, long n) noexcept nogil:
-    """A pitch for rows or planes of so many numbers: whole vectors, and no high power of two.
+    """A pitch for rows or planes of so many numbers: whole vectors, not in few sets of a cache.
     The channels of each image of a volume are spread as whole vectors, over its end."""
     cdef long whole = ceil_div(n, c.K.vl) * c.K.vl, item = itemsize(c.s.dtype)
-    return whole + 64 // item if c.s.KD > 1 or whole * item % CONFLICT_BYTES == 0 else whole
+    return whole + 64 // item if c.s.KD > 1 or few_sets(whole * item) else whole
 
 
 cdef void set_tiling(Correlation* c, long side) noexcept nogil:

@@ -4,9 +4,9 @@ C is cut into panels of columns (panels.pxd) and evenly high tiles of rows, K in
 blocks that start from C, so every element is one chain of fused multiply-adds in
 ascending k whatever the cut. B is used in place where its columns are contiguous and
 it is small or used little, else it is packed into panels; A is copied where it lies so
-that caches hold little of it. Products of few rows go to gemm_thin.pyx; where C is small and
-K long, K is cut and the parts are summed (gemm_split.pyx). Threads share out chunks of
-C. Everything is chosen from the shape alone.
+that a cache holds little of it. Products of few rows go to gemm_thin.pyx; where C is
+small and K long, K is cut and the parts are summed (gemm_split.pyx). Threads share out
+chunks of C. Everything is chosen from the shape alone.
 """
 
 from fastnn._kernels.gemm_split cimport part_of, partial_bytes, rest_of, splits_of, sum_parts
@@ -16,7 +16,7 @@ from fastnn._kernels.panels cimport (
     cut_panels, padded_columns, panel_columns, panel_end, panel_start, panel_width,
 )
 from fastnn._kernels.runtime cimport (
-    aligned, ceil_div, epilogue_from, fastnn_kernels, gemm_tile_args, itemsize, kernels,
+    aligned, ceil_div, epilogue_from, fastnn_kernels, few_sets, gemm_tile_args, itemsize, kernels,
     no_epilogue, parallel_for, team_size,
 )
 
@@ -38,8 +38,6 @@ cdef enum:
     ROW_CHUNKS = 8
     ITEMS = 8                    # enough to share out; more only if they stay this large:
     LARGE_ITEM_NS = 4000000      # large chunks read A and B less often
-    # Rows of A a multiple of this apart share few sets of a first-level cache
-    ROW_CONFLICT_BYTES = 2048
     COPY_ROWS = 16               # of A transposed that stay in the first-level cache
     PACKED_BYTES = 32 << 20      # most of B packed at a time
 
@@ -120,7 +118,7 @@ cdef Copy copy_of_a(const Gemm* g, const Plan* p) noexcept nogil:
     each other out of the first-level cache, tile by tile (Zen 4, 1024 cubed: 205 against 120)."""
     cdef long size = itemsize(g.dtype)
     if g.a_k == 1:
-        if (g.a_row * size % ROW_CONFLICT_BYTES == 0 and g.M > 1 and g.K * size >= 1024
+        if (few_sets(g.a_row * size // 2) and g.M > 1 and g.K * size >= 1024
                 and p.panels.count >= 2 * p.col_chunks):
             return TILES
     elif (g.a_row == 1 and g.a_k * size >= 1024 and g.K >= 16

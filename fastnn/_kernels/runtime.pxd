@@ -283,6 +283,10 @@ cdef void convert(int src_dtype, const void* src, long src_step,
 cdef inline long ceil_div(long a, long b) noexcept nogil:
     return (a + b - 1) // b
 
+cdef inline bint few_sets(long nbytes) noexcept nogil:
+    """Do numbers so far apart, and so again and again, share few sets of a first-level cache?"""
+    return nbytes % 1024 == 0
+
 cdef inline size_t aligned(size_t nbytes) noexcept nogil:
     """As many bytes, in whole cache lines."""
     return (nbytes + 63) // 64 * 64
