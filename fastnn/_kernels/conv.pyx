@@ -10,7 +10,7 @@ for each phase of the stride. Parallel over (image, group, band of rows, part of
 the panels). Called by ops/conv.pyx; conv_weight.pyx has the third pass.
 """
 
-from fastnn._kernels.conv_depthwise cimport depthwise_item, should_clip
+from fastnn._kernels.conv_depthwise cimport clips_in_place, depthwise_item, should_clip
 from fastnn._kernels.conv_gather cimport (
     GROUP_BYTES, band_start, gather, inner_rows, items_wanted, set_bands, set_source,
     should_spread, team_for, usable_in_place,
@@ -48,7 +48,7 @@ cdef size_t plan_correlation(Correlation* c, bint dense) noexcept nogil:
     c.tiling.side = winograd_side(s)
     if c.tiling.side:
         return plan_winograd(c, wanted)
-    c.in_place = c.clipped or s.KH * s.KW == 0 or usable_in_place(c)
+    c.in_place = s.KH * s.KW == 0 or (clips_in_place(c) if c.clipped else usable_in_place(c))
     c.spread = dense and should_spread(c)
     set_bands(c, ceil_div(wanted, max(s.N * s.G, <long>1)), s.N, GROUP_BYTES)
     c.panels = one_panel(c.K, s.O) if s.depthwise else cut_panels(c.K, c.run * s.OW, s.O)

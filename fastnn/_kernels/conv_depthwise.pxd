@@ -2,8 +2,9 @@
 
 from fastnn._kernels.conv_shape cimport Correlation
 
-# does x, channels last, serve as it lies, taps beyond its edges left out?
+# are taps beyond the edges of x left out; and does x, channels last, serve as it lies?
 cdef bint should_clip(const Correlation* c) noexcept nogil
+cdef bint clips_in_place(const Correlation* c) noexcept nogil
 
 # a band of output rows of one image: for conv.pyx, forward and backward-data
 cdef void depthwise_item(void* context, long item_index, int thread) noexcept nogil

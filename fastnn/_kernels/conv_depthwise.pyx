@@ -2,9 +2,9 @@
 
 Bands of rows, gathering, phases of the stride, partial sums and packed weights
 ([KH][KW][all channels]) are those of every convolution; what differs is what is done
-with a row, a vector of channels at a time. Where x is channels-last it is clipped
-rather than gathered: read as it lies, and taps beyond its edges are left out. Called by
-conv.pyx and conv_weight.pyx.
+with a row, a vector of channels at a time. Images are clipped rather than padded: taps
+beyond their edges are left out. Channels-last ones are read as they lie, others copied a
+band at a time. Called by conv.pyx and conv_weight.pyx.
 """
 
 from libc.string cimport memset
@@ -22,10 +22,35 @@ cdef enum:
 
 
 cdef bint should_clip(const Correlation* c) noexcept nogil:
+    """Not the images of volumes."""
+    cdef const ConvShape* s = &c.s
+    return s.depthwise and s.D == 1 and s.KD == 1 and s.OD == 1
+
+
+cdef bint clips_in_place(const Correlation* c) noexcept nogil:
     """2 cores of Zen 4, avx512: (16,64,56,56) 3x3 /2 557 -> 300 us, (1,96,56,56) 3x3 82 -> 61."""
     cdef const ConvShape* s = &c.s
-    return (s.depthwise and c.x_c == 1 and s.D == 1 and s.KD == 1 and s.OD == 1
-            and (s.KH * s.KW <= FEW_TAPS or not few_sets(c.x_w * itemsize(s.dtype))))
+    return c.x_c == 1 and (s.KH * s.KW <= FEW_TAPS or not few_sets(c.x_w * itemsize(s.dtype)))
+
+
+cdef const char* rows_of(const Correlation* c, long n, long oh0, long end,
+                         char* room) noexcept nogil:
+    """Row 0 of image n: as it lies, or of a copy, channels last, that has of its rows those
+    which output rows oh0..end read."""
+    cdef const ConvShape* s = &c.s
+    cdef long item = itemsize(s.dtype), first = max(oh0 * s.sh - s.top, <long>0), h
+    cdef long last = min((end - 1) * s.sh - s.top + (s.KH - 1) * s.dh + 1, s.H)
+    cdef const char* x = c.x + n * c.x_n * item
+    if c.in_place:
+        return x
+    if c.x_h == s.W * c.x_w and last > first:
+        c.K.copy_2d(x + first * c.x_h * item, c.x_w, c.x_c, room, c.pixel, 1,
+                    (last - first) * s.W, s.O)
+    else:
+        for h in range(first, last):
+            c.K.copy_2d(x + h * c.x_h * item, c.x_w, c.x_c, room + (h - first) * c.row * item,
+                        c.pixel, 1, s.W, s.O)
+    return room - first * c.row * item
 
 
 cdef void describe(const Correlation* c, depthwise_args* d, long w_tap) noexcept nogil:
@@ -59,7 +84,7 @@ cdef void clip_row(const Correlation* c, const depthwise_args* row, depthwise_fn
         w, d.taps_w = ow * s.sw - s.left, s.KW
         kw = taps_inside(w, s.dw, s.W, &d.taps_w)
         d.columns = inner_end - ow if inner <= ow < inner_end else 1
-        d.x = x + ((h + kh * s.dh) * c.x_h + (w + kw * s.dw) * c.x_w) * item
+        d.x = x + ((h + kh * s.dh) * c.row + (w + kw * s.dw) * c.pixel) * item
         d.w = <char*>row.w + (kh * d.w_row + kw * d.w_tap) * item
         d.y = <char*>row.y + ow * d.y_col * item
         run(&d)
@@ -79,21 +104,23 @@ cdef void depthwise_item(void* context, long item_index, int thread) noexcept no
     cdef const Correlation* c = <const Correlation*>context
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), n = item_index // c.bands, block = block_channels(c)
-    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh = oh0, k = 0
+    cdef long oh0 = item_index % c.bands * c.band, end = min(oh0 + c.band, s.OH), oh, k = 0
     cdef char* band = band_start(c, n, 0, oh0, 0, thread)
+    cdef const char* x = NULL
     cdef depthwise_args d
     describe(c, &d, c.packed_columns)
     d.y_col = c.y_w
-    while oh < end and not c.clipped:
-        gather(c, n, 0, oh0, oh, min(oh + c.step, end), 0, 1, band, thread)
-        oh += c.step
+    if c.clipped:
+        x = rows_of(c, n, oh0, end, band)
+    else:
+        gather(c, n, 0, oh0, oh0, end, 0, 1, band, thread)
     while k < s.O:
         d.w, d.after = <char*>c.w + k * item, epilogue_from(&c.after, k, item)
         d.channels = min(block, s.O - k)
         for oh in range(oh0, end):
             d.y = result_image(c, n) + (oh * c.y_h + k) * item
             if c.clipped:
-                clip_row(c, &d, c.K.depthwise_row, oh, c.x + (n * c.x_n + k) * item)
+                clip_row(c, &d, c.K.depthwise_row, oh, x + k * item)
             else:
                 d.x = band + ((oh - oh0) * s.sh * c.row + k) * item
                 c.K.depthwise_row(&d)
@@ -119,6 +146,7 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
     cdef long item = itemsize(s.dtype), unit, n, oh0, oh, end, rows, r
     cdef char* dw = c.dw + item_index * c.partial * item
     cdef char* band
+    cdef const char* x = NULL
     cdef const char* dy
     cdef long dy_w
     cdef depthwise_args d
@@ -130,6 +158,8 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
         n, oh0 = unit // c.bands, unit % c.bands * c.band
         end = min(oh0 + c.band, s.OH)
         band = band_start(c, n, 0, oh0, 0, thread)
+        if c.want_dw and c.clipped:
+            x = rows_of(c, n, oh0, end, band)
         oh = oh0
         while oh < end:
             rows = min(c.dy_rows, end - oh)
@@ -145,7 +175,7 @@ cdef void depthwise_weight_item(void* context, long item_index, int thread) noex
                 for r in range(rows):
                     d.y = <void*>(dy + r * s.OW * dy_w * item)
                     if c.clipped:
-                        clip_row(c, &d, c.K.depthwise_weight, oh + r, c.x + n * c.x_n * item)
+                        clip_row(c, &d, c.K.depthwise_weight, oh + r, x)
                     else:
                         d.x = band + (oh + r - oh0) * s.sh * c.row * item
                         c.K.depthwise_weight(&d)

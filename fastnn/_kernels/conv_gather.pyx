@@ -68,7 +68,9 @@ cdef void set_bands(Correlation* c, long wanted, long images, long group_bytes) 
     cdef const ConvShape* s = &c.s
     cdef long item = itemsize(s.dtype), most, copies = s.KW if c.spread else 1
     cdef long channels = gathered_channels(s) * (s.KH if c.fold else 1)
-    cdef long width = s.OW if c.spread else max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
+    cdef long width = max((s.OW - 1) * s.sw + (s.KW - 1) * s.dw + 1, <long>1)
+    if c.spread or c.clipped:
+        width = s.OW if c.spread else s.W
     if c.in_place:
         c.pixel, c.row = c.x_w, c.x_h
     else:

@@ -43,7 +43,7 @@ cdef struct Correlation:
     bint fold                     # the KH rows of a kernel are gathered as channels of one
     bint spread                   # rows are gathered KW times, shifted: all pixels are adjacent
     bint in_place                 # x serves as it lies: nothing to pad, channels last
-    bint clipped                  # so it does with padding: taps beyond the edges are left out
+    bint clipped                  # taps beyond the edges of x are left out: conv_depthwise.pyx
     Panels panels                 # of one group's O columns
     long packed_columns           # of all of them
     long band, bands              # output rows in a band; how many of these

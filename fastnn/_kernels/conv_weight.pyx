@@ -15,7 +15,7 @@ rows; with few output channels the roles in the tile change. Called by ops/conv.
 from libc.string cimport memcpy, memset
 
 from fastnn._kernels.conv_depthwise cimport (
-    depthwise_weight_item, plan_depthwise_weight, should_clip,
+    clips_in_place, depthwise_weight_item, plan_depthwise_weight, should_clip,
 )
 from fastnn._kernels.conv_gather cimport (
     GROUP_BYTES, band_start, gather, items_wanted, set_bands, set_source, should_spread, team_for,
@@ -72,7 +72,9 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     c.blocks = 1
     if s.C >= BLOCK_CHANNELS and not c.turned:
         c.blocks = ceil_div(s.C, c.K.gemm_rows[c.panels.width])
-    c.in_place = c.clipped or (not c.fold and c.blocks == 1 and usable_in_place(c))
+    c.in_place = not c.fold and c.blocks == 1 and usable_in_place(c)
+    if c.clipped:
+        c.in_place = clips_in_place(c)
     c.spread = should_spread(c)
     c.partial = s.G * (c.weight_rows + 1) * s.O
     while most < wanted and 2 * most * c.partial * item <= PARTIAL_BYTES:

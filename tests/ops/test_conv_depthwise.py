@@ -61,7 +61,7 @@ def test_taps_beyond_an_edge_are_left_out(level, dtype, size, taps, how):
 
 
 @pytest.mark.parametrize(
-    "channels, taps, layout, clipped",
+    "channels, taps, layout, in_place",
     [
         (64, 3, "channels_last", True),
         (256, 3, "channels_last", True),
@@ -70,13 +70,14 @@ def test_taps_beyond_an_edge_are_left_out(level, dtype, size, taps, how):
         (64, 3, "plain", False),
     ],
 )
-def test_what_is_clipped_and_what_is_gathered(channels, taps, layout, clipped):
+def test_what_is_read_as_it_lies_and_what_is_copied(channels, taps, layout, in_place):
     x = tensor(np.zeros((2, channels, 9, 9), np.float32), layout)
     w = tensor(np.zeros((channels, 1, taps, taps), np.float32))
     how = {"groups": channels, "padding": taps // 2}
     y = tensor(np.zeros((2, channels, 9, 9), np.float32), layout)
     found = plans(x, w, y, **how)
-    assert [found[name]["clipped"] for name in ("forward", "data", "weight")] == [clipped] * 3
+    for name in ("forward", "data", "weight"):
+        assert found[name]["clipped"] and found[name]["in_place"] == in_place
     assert conv2d(x, w, **how).shape == y.shape
 
 
