@@ -44,7 +44,7 @@ test: $(VENV)/demo $(VENV)/built
 	$(RUN) -m pytest -q $(ARGS)
 
 bench: $(VENV)/built
-	$(if $(filter torch,$(PEERS)),$(RUN) -m pip install -q torch==2.13.0)
+	$(if $(findstring torch,$(PEERS)),$(RUN) -m pip install -q torch==2.13.0)
 	$(RUN) -m fastnn bench $(if $(PEERS),--peers $(PEERS)) $(ARGS)
 
 lint: $(VENV)/dev
