@@ -21,7 +21,8 @@ INLINE void depthwise_finish(const int cols, const depthwise_args *d, const vec 
 
 /* a vector of channels of some columns, whose taps overlap: columns a stride of S taps apart
  * and KW taps a row. A load for each multiply-add would be the bound (5x5 on (16,256,14,14),
- * one core of Zen 4, avx512: 1900 -> 790 us); a pixel's channels are far from the next pixel's */
+ * one core of Zen 4, avx512: 1900 -> 790 us). From pixel to pixel it is far, so the channels that
+ * come next are asked for */
 INLINE void depthwise_slide(const int KW, const int S, const int cols, const depthwise_args *d,
                             long ow, long c)
 {

@@ -18,11 +18,11 @@ from fastnn._kernels.runtime cimport (
 cdef enum:
     BLOCK_BYTES = 32 << 10       # of dy that is copied, channels last, at once
     CACHE_BYTES = 20 << 10       # of the first-level cache, for rows of x
-    FEW_TAPS = 9                 # so many find room in few sets of it
+    FEW_TAPS = 9                 # find room in few sets of it
 
 
 cdef bint should_clip(const Correlation* c) noexcept nogil:
-    """Not the images of volumes."""
+    """Volumes are gathered and padded: what a result reads are several of their images."""
     cdef const ConvShape* s = &c.s
     return s.depthwise and s.D == 1 and s.KD == 1 and s.OD == 1
 

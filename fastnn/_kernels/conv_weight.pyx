@@ -62,19 +62,20 @@ cdef size_t plan_backward_weight(Correlation* c, const ConvShape* s, const Py_ss
     if s.OD > 1:
         c.dy_n = dy_strides[4]
     c.weight_rows = s.KH * s.KW * s.C if want_dw else 0
+    c.clipped = should_clip(c)
     c.tiling.side = winograd_weight_side(s) if want_dw and c.dy_c == 1 else 0
     if c.tiling.side:
         return plan_winograd_weight(c, wanted)
-    c.clipped = should_clip(c)
     c.fold = s.KH > 1 and s.KD == 1 and s.KW * s.X < 8 and not c.clipped
     c.panels = cut_panels(c.K, s.C * s.KW * (s.KH if c.fold else 1), s.O)
     c.planar, c.turned = False, should_turn(c)
     c.blocks = 1
     if s.C >= BLOCK_CHANNELS and not c.turned:
         c.blocks = ceil_div(s.C, c.K.gemm_rows[c.panels.width])
-    c.in_place = not c.fold and c.blocks == 1 and usable_in_place(c)
     if c.clipped:
         c.in_place = clips_in_place(c)
+    else:
+        c.in_place = not c.fold and c.blocks == 1 and usable_in_place(c)
     c.spread = should_spread(c)
     c.partial = s.G * (c.weight_rows + 1) * s.O
     while most < wanted and 2 * most * c.partial * item <= PARTIAL_BYTES:

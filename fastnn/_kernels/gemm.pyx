@@ -390,7 +390,8 @@ cdef void run_rounds(Run* run, const Gemm* job, bint team, int threads) noexcept
             part.c = <char*>job.c + (batch * job.c_batch + j) * size
             part.after = epilogue_from(&job.after, j, size)
             make_plan(&part, run.table, &run.plan)
-            run.plan.copy_a = run.plan.copy_a if copy_a != IN_PLACE else IN_PLACE
+            if copy_a == IN_PLACE:                  # there is no room for a copy
+                run.plan.copy_a = IN_PLACE
             run.packed_batch = 0 if b_is_shared(job) else padded_columns(run.table, part.N) * job.K
             pack_b(run, team, threads)
             run_chunks(run, team, threads)

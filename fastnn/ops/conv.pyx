@@ -118,18 +118,18 @@ cdef int correlate_backward_weight(const ConvShape* s, Tensor x, Tensor dy, Tens
     cdef char* dw_data = NULL if dw is None else dw.ptr
     cdef char* db_data = NULL if db is None else db.ptr
     cdef size_t nbytes
-    if s.N > 0 and dw is not None and is_product(s, x.strides_) and is_product(s, dy.strides_):
-        g = product_backward_weight(s, x.ptr, x.strides_, dy.ptr, dy.strides_, dw_data)
-        run_gemm(&g)
-        dw = None
-        if db is None:
-            return 0
     if s.N == 0:
         if dw is not None:
             memset(dw_data, 0, dw.size_ * itemsize(dw.dtype_))
         if db is not None:
             memset(db_data, 0, db.size_ * itemsize(db.dtype_))
         return 0
+    if dw is not None and is_product(s, x.strides_) and is_product(s, dy.strides_):
+        g = product_backward_weight(s, x.ptr, x.strides_, dy.ptr, dy.strides_, dw_data)
+        run_gemm(&g)
+        dw = None                    # what is left to do is db
+        if db is None:
+            return 0
     nbytes = plan_backward_weight(&c, s, x.strides_, dy.strides_, dw is not None, db is not None)
     scratch = <char*>scratch_take(nbytes)
     with nogil:

@@ -27,7 +27,7 @@ def test_every_width_and_tail_of_channels(level, dtype, taps, stride):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("taps", [(3, 3), (5, 5), (5, 3), (1, 3), (3, 1), (2, 4)])
 def test_many_channels_in_blocks(taps, stride, layout):
-    """1024 bytes of channels, and a multiple of that, give gathered pixels another pitch."""
+    """1024 bytes of channels, and a multiple of that, give copied pixels another pitch."""
     for channels in (256, 512, 300):
         padding = taps[0] // 2, taps[1] // 2
         check((2, channels, 9, 10), (channels, 1, *taps), groups=channels, stride=stride,
