@@ -213,21 +213,43 @@ typedef struct {
 typedef void (*pool_backward_fn)(const pool_args *, const void *taps, const void *dy, long plane,
                                  long row, long end, void *dx);
 
-/* One panel of gates (rnn.h), some batch rows, forward or backward */
+/* rnn.h: one panel of gates, some batch rows. Forward, gates hold what comes from the input, and
+ * on return, where there is `kept`, their activations; backward these. */
+enum { RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU, RNN_LINEAR, RNN_KINDS }; /* LINEAR: backward only */
 typedef struct {
-    long rows, units;     /* units: columns of the panel that exist, at most vl */
-    void *gates;          /* forward: before the activation, and after it on return */
-    long gates_row, half; /* half: from i f to g o of the same row */
-    long next_step;       /* from here to the gates of the step that comes next */
-    const void *c_prev;   /* rows of vl */
-    void *c;
-    void *h;              /* forward: the output; backward: dh, which came through time */
+    long rows, units;      /* units: columns of the panel that exist, at most 2 * vl */
+    void *gates;           /* slots of rows of 2 * vl */
+    long slot;             /* from a slot to the next */
+    const void *recurrent; /* forward: what comes from the state, likewise */
+    long recurrent_slot;
+    const void *bias;      /* [2 * vl], GRU: of h_n */
+    const void *peephole;  /* [3, 2 * vl], LSTM: of i, f and o; or NULL */
+    void *kept;            /* rows of 2 * vl: LSTM: c_prev. NULL forward: there is no backward */
+    void *c;               /* rows of 2 * vl: forward c, backward its gradient, both in place */
+    const void *h_prev;    /* GRU: rows, forward of h_row, backward of h_prev_row */
+    long h_prev_row;
+    void *h;               /* rows of whole panels: forward h, backward its gradient */
     long h_row;
-    const void *dy;       /* backward only from here on; NULL: zero */
-    long dy_row;
-    void *dgates, *dc;    /* like gates; rows of h_row */
-    void *db;             /* [4 * vl] */
-} lstm_gates_args;
+    void *y;               /* rows of `units`: forward h once more, backward dy; or NULL */
+    long y_row;
+    void *dgates;          /* like gates */
+    void *db;              /* [slots, 2 * vl], and [3, 2 * vl] of peepholes */
+} rnn_gates_args;
+typedef void (*rnn_gates_fn)(const rnn_gates_args *panel);
+
+/* One to three rows of a times packed tiles of 2 * vl columns, [batches * k][2 * vl] each */
+typedef struct {
+    long rows, tiles;
+    long batches, k;
+    const void *a;
+    long a_row, a_batch;
+    const void *b;
+    long b_tile;
+    void *c;
+    long c_row, c_tile;
+    const void *bias; /* [tiles, 2 * vl] or NULL */
+    int accumulate;
+} rnn_thin_args;
 
 typedef struct {
     const char *isa;
@@ -349,8 +371,8 @@ typedef struct {
     void (*peak_copy)(const void *src, void *dst, long n);
 
     /* rnn.h */
-    void (*lstm_gates_forward)(const lstm_gates_args *);
-    void (*lstm_gates_backward)(const lstm_gates_args *);
+    rnn_gates_fn rnn_forward[RNN_KINDS], rnn_backward[RNN_KINDS];
+    void (*rnn_thin)(const rnn_thin_args *);
 } fastnn_kernels;
 
 /* dispatch.c: the levels compiled into this build that this CPU can run, best first */

@@ -137,7 +137,11 @@ INLINE void gemm_pack_rows(const real *src, long si, real *dst, long k, long col
         }
         return;
     }
-    for (long i = 0; i < k; i++, src += si, dst += nr)
+    long i = 0;
+    if (cols == nr && 2 * nr >= VL && nr + VL <= si) /* what a row writes and reads too much, the next one has */
+        for (; i + 2 < k; i++, src += si, dst += nr)
+            for (long j = 0; j < nr; j += VL) v_store(dst + j, v_load(src + j));
+    for (; i < k; i++, src += si, dst += nr)
         for (long j = 0; j < nr; j += VL) v_store_n(dst + j, v_load_n(src + j, cols - j), nr - j);
 }
 

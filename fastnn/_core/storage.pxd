@@ -4,6 +4,7 @@ cdef enum:
     PACK_KEY = 16
     GEMM_IMAGE = 1               # the last number of a key: who packed it
     CONV_IMAGE = 2
+    RNN_IMAGE = 3
 
 # What a storage holds, laid out anew for a kernel. The key says how; the rest of it is zero.
 cdef class Packed:

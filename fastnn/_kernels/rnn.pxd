@@ -1,37 +1,71 @@
-# LSTM over a whole sequence. Arrays are contiguous.
+# Recurrent layers over whole sequences, forward. Arrays are contiguous.
 
-from fastnn._kernels.rnn_product cimport LstmShape
+from fastnn._kernels.rnn_pack cimport RnnShape, at, padded
+from fastnn._kernels.runtime cimport RNN_GRU, RNN_LSTM, item_task, team_task
 
-cdef struct LstmArrays:
-    const void* x                # [T, N, I]
-    const void* h0               # [N, D], NULL: zero
-    const void* c0               # [N, D], NULL: zero (forward only)
-    const void* w_ih             # [4D, I]
-    const void* w_hh             # [4D, D]
-    const void* b_ih             # [4D], NULL: zero
-    const void* b_hh             # [4D], NULL: zero
-    void* gates                  # [gates / tile, T, N, tile], activated on return
-    void* h                      # [T + 1, N, D], step 0 is h0
-    void* c                      # [panels, T + 1, N, vl], step 0 is c0; or [panels, 1, N, vl],
-    bint keep_c                  # the last step only, if not kept
-    void* c_n                    # [N, D] (forward only)
+# of each direction; biases and peepholes may be NULL
+cdef struct RnnWeights:
+    const char* w_ih             # [gates * D, I], packed: forward by columns, backward by rows
+    const char* w_hh             # [gates * D, P], likewise
+    const char* w_hr             # [P, D], likewise; NULL without a projection
+    const void* b_ih             # [gates * D]
+    const void* b_hh             # [gates * D]
+    const void* peephole         # [3, D]: of i, f and o
 
-# each may be NULL: not needed (a result), zero (dy, dh_n, dc_n)
-cdef struct LstmGradients:
-    const void* dy               # [T, N, D]
-    const void* dh_n             # [N, D]
-    const void* dc_n             # [N, D]
-    void* dgates                 # like gates, which may be overwritten: then the same
-    void* dx
-    void* dh0
-    void* dc0
-    void* dw_ih
-    void* dw_hh
-    void* db
+cdef struct RnnArrays:
+    const void* x                # [rows, I]
+    const void* h0               # [directions, N, P], NULL: zero
+    const void* c0               # [directions, N, D], NULL: zero (LSTM)
+    RnnWeights[2] w
+    void* kept                   # [directions, kept_numbers()], for backward, or NULL
+    void* y                      # [rows, directions * P]
+    void* h_n                    # like h0
+    void* c_n                    # like c0
 
-cdef LstmShape lstm_shape(int dtype, long T, long N, long I, long D) noexcept nogil
-cdef size_t lstm_forward_scratch_bytes(const LstmShape* s) noexcept nogil
-cdef size_t lstm_backward_scratch_bytes(const LstmShape* s) noexcept nogil
-cdef void lstm_forward(const LstmShape* s, const LstmArrays* a, char* scratch) noexcept nogil
-cdef void lstm_backward(const LstmShape* s, const LstmArrays* a, const LstmGradients* g,
-                        char* scratch) noexcept nogil
+cdef int set_shape(RnnShape* s) noexcept nogil        # what follows from the rest of it
+cdef long kept_numbers(const RnnShape* s) noexcept nogil
+cdef size_t rnn_forward_scratch_bytes(const RnnShape* s, bint kept) noexcept nogil
+cdef void rnn_forward(const RnnShape* s, const RnnArrays* a, char* scratch) noexcept nogil
+
+# --- shared with rnn_backward.pyx ----------------------------------------------------------
+
+# One direction, and what its steps pass on. kept: [slots, panels, rows, tile] gates,
+# [panels, rows, tile] c before each step, [rows, P] h before it, and with a projection
+# [rows, m_row] what is projected.
+cdef struct Direction:
+    const RnnShape* s
+    const RnnArrays* a
+    int number
+    char* gates
+    char* c_prev
+    char* h_prev
+    char* m
+    char* c                  # [panels, N, tile], of the step at hand; backward its gradient
+    char* h                  # [2, N, h_row], step by step in turn; backward [N, h_row]
+    char* bias               # [gates, panels, tile]
+    char* bias_n             # [panels, tile]
+    char* peephole           # [panels, 3, tile]
+
+# What one thread does of it: a block of rows, n0 to n1; panels of hidden units, and of h.
+cdef struct Part:
+    long block, n0, n1
+    long panel0, panel1
+    long tile0, tile1
+    bint sync                # do other threads compute other units of these rows?
+    int thread
+
+ctypedef void (*part_task)(void* job, int direction, const Part* part) noexcept nogil
+
+cdef struct Steps:
+    const RnnShape* s
+    part_task task
+    void* job
+
+cdef void run_parts(Steps* steps) noexcept nogil
+cdef void lay_out_kept(Direction* d, char* kept) noexcept nogil
+cdef long row_length(const RnnShape* s, long panels) noexcept nogil
+cdef void weave_peephole(const Direction* d, char* woven) noexcept nogil
+
+cdef inline long time_of(const Direction* d, long k) noexcept nogil:
+    """The time of the k-th step."""
+    return k if d.number == 0 else d.s.T - 1 - k

@@ -1,63 +1,36 @@
-# The products of a recurrent layer over all its steps, with gates in panels (rnn.pyx).
+# The products of a recurrent layer, between rows and packed weights (rnn.pyx).
 
-from fastnn._kernels.runtime cimport aligned, fastnn_kernels, item_task
+from fastnn._kernels.rnn_pack cimport Matrix, RnnShape
 
-cdef struct LstmShape:
-    int dtype
-    long size                    # bytes in a number
-    long T, N, I, D              # steps, batch rows, inputs, hidden units
-    long rows                    # T * N
-    long vl, panels              # a panel is the gates of vl hidden units
-    long gates                   # 4 * vl * panels, the columns of all panels
-    int width                    # of the register tile in use, in vectors
-    long tile                    # its columns: half a panel or a whole one
-    long state_row               # row length of dh and dc: D in whole tiles
-    long blocks                  # of batch rows; 0: the hidden units are split instead
-    int threads                  # at most
-
-cdef inline char* at(const void* base, long index, const LstmShape* s) noexcept nogil:
-    return <char*>base + index * s.size
-
-cdef inline size_t padded(const LstmShape* s, long n) noexcept nogil:
-    return aligned(n * s.size)
-
-# w [4D, length] packed for a product that makes gates: [gates / tile][length][tile],
-# or takes them: [length / tile][gates][tile]
-cdef void pack_columns(const LstmShape* s, const void* w, long length, char* packed) noexcept nogil
-cdef void pack_rows(const LstmShape* s, const void* w, long length, char* packed) noexcept nogil
-
-# woven [gates] += b [4D], nothing where b is NULL; b = the sum over the blocks of woven
-cdef void weave_bias(const LstmShape* s, const void* b, void* woven) noexcept nogil
-cdef void unweave_bias(const LstmShape* s, const void* woven, void* b) noexcept nogil
-
-# c (+)= a b + bias
+# c (+)= a b + bias: some rows, tile after tile of columns
 cdef struct Product:
-    const fastnn_kernels* table
-    const LstmShape* s
-    long rows, columns
+    const RnnShape* s
     const char* a            # [batches] of [rows, k]
     long a_row, a_batch, batches, k
-    const char* b            # [columns / tile][batches * k][tile]
+    const char* b            # tiles of [batches * k][tile]
+    long b_tile
     char* c
-    long c_row, c_tile       # c_tile: from one tile of columns to the next
+    long c_row, c_tile
     bint accumulate
-    const char* bias
+    const char* bias         # [tiles, tile], or NULL
+    long columns             # of all tiles together; 0: every tile is whole, in c too
 
-# some rows and tiles of columns, on the calling thread; all of them, on all threads
-cdef void multiply(const Product* p, long row0, long row1, long tile0, long tile1) noexcept nogil
-cdef void multiply_all(Product* p) noexcept nogil
+# tiles q0 to q1 of some rows, a and c being at the first of them, on the calling thread
+cdef void multiply(const Product* p, long rows, long q0, long q1) noexcept nogil
 
-# dw = dgates' x over the rows of all steps but the first ones
+# for `count` products one after the other, all of their `rows`, on all threads
+cdef void multiply_all(const Product* p, int count, long rows) noexcept nogil
+
+# dw = dgates' x over all rows
 cdef struct Weight:
-    const LstmShape* s
-    const char* dgates       # [gates / tile, s.rows, tile]
-    long first               # of the rows of dgates that count
-    const char* x            # [s.rows - first, length]
-    long length
-    char* woven              # [gates / tile][length][tile], working memory
+    Matrix m
+    const char* dgates       # [slots * panels, rows, tile]
+    const char* x            # [rows, x_row]
+    long x_row
+    char* woven              # [slots * panels][length][tile], working memory
     char* packed             # for each thread, a block of x: weight_scratch_bytes(s)
-    char* dw                 # [4D, length], NULL: not needed
-    long groups, chunks      # items: groups of panels times chunks of columns of x
+    char* dw                 # [gates * units, length]
+    long groups, chunks      # items: groups of tiles times chunks of columns of x
 
-cdef size_t weight_scratch_bytes(const LstmShape* s) noexcept nogil
-cdef void weight_gradients(Weight* two) noexcept nogil
+cdef size_t weight_scratch_bytes(const RnnShape* s) noexcept nogil
+cdef void weight_gradients(Weight* weights, int count) noexcept nogil

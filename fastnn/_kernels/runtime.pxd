@@ -80,19 +80,38 @@ cdef extern from "kernels.h" nogil:
         void* dx
         void* scratch
 
-    ctypedef struct lstm_gates_args:
+    enum:
+        RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU, RNN_LINEAR
+    ctypedef struct rnn_gates_args:
         long rows, units
         void* gates
-        long gates_row, half, next_step
-        const void* c_prev
+        long slot
+        const void* recurrent
+        long recurrent_slot
+        const void* bias
+        const void* peephole
+        void* kept
         void* c
+        const void* h_prev
+        long h_prev_row
         void* h
         long h_row
-        const void* dy
-        long dy_row
+        void* y
+        long y_row
         void* dgates
-        void* dc
         void* db
+    ctypedef void (*rnn_gates_fn)(const rnn_gates_args* panel) noexcept nogil
+
+    ctypedef struct rnn_thin_args:
+        long rows, tiles, batches, k
+        const void* a
+        long a_row, a_batch
+        const void* b
+        long b_tile
+        void* c
+        long c_row, c_tile
+        const void* bias
+        int accumulate
 
     enum:
         OPTIM_SGD, OPTIM_ADAM, OPTIM_ADAMAX, OPTIM_RMSPROP, OPTIM_ADAGRAD, OPTIM_ADADELTA
@@ -256,8 +275,8 @@ cdef extern from "kernels.h" nogil:
         void (*pool_avg)(const pool_args* p, const void* x, long x_plane, long od, long oh,
                          long end, void* y) noexcept nogil
         pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather
-        void (*lstm_gates_forward)(const lstm_gates_args* panel) noexcept nogil
-        void (*lstm_gates_backward)(const lstm_gates_args* panel) noexcept nogil
+        rnn_gates_fn[5] rnn_forward, rnn_backward
+        void (*rnn_thin)(const rnn_thin_args* t) noexcept nogil
 
 # dtype codes, in the order of type promotion
 cdef enum:

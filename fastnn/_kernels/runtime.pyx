@@ -91,6 +91,7 @@ cdef const fastnn_kernels* table_f64
 cdef int threads_wanted = 1
 cdef bint forked = False      # libgomp hangs in a forked child: it stays serial
 cdef int last_team_seen = 1
+cdef long regions_seen = 0
 
 # A region costs about 1 us while the workers spin and 20 us when they sleep.
 # Work is shared out where one thread would need longer than this.
@@ -125,9 +126,10 @@ cdef int team_size(double ns) noexcept nogil:
 
 
 cdef void note_team(int thread, int team) noexcept nogil:
-    global last_team_seen
+    global last_team_seen, regions_seen
     if thread == 0:
         last_team_seen = team
+        regions_seen += team > 1
 
 
 cdef struct Share:          # the items of one thread, on a cache line of its own
@@ -198,6 +200,11 @@ cdef void become_serial() noexcept:
 def last_team():
     """The number of threads that the last kernel call ran on."""
     return last_team_seen
+
+
+def regions():
+    """How many times kernels have entered a parallel region so far."""
+    return regions_seen
 
 
 def levels():

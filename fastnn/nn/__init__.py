@@ -110,7 +110,8 @@ from fastnn.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from fastnn.nn.rnn import LSTM
+from fastnn.nn.rnn import GRU, LSTM, RNN, RNNBase
+from fastnn.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from fastnn.nn.sparse import Embedding, EmbeddingBag
 
 __all__ = [
@@ -118,7 +119,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -156,6 +159,7 @@ __all__ = [
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
@@ -170,6 +174,7 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -191,6 +196,9 @@ __all__ = [
     "PReLU",
     "Parameter",
     "RMSNorm",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -1,134 +1,35 @@
-"""Recurrent layers over whole sequences. A sequence is one node of the graph.
+"""Recurrent layers over whole sequences. A sequence is one node of the graph, with both
+directions of a bidirectional layer."""
 
-Inside, everything is time-major: x [T, N, I], h and c from the initial state on
-[T + 1, N, D]. Other layouts of the input are copied to it, and results are views of it.
-"""
-
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastnn._core.autograd cimport (
     Node, attach_many, edge, give, keeps_graph, needs_graph, new_node,
     save0, save1, save2, saved0, saved1, saved2,
 )
-from fastnn._core.checks cimport check_float, check_same_dtype, parse_shape, shape_text
 from fastnn._core.layout cimport contiguous
-from fastnn._core.storage cimport scratch_give, scratch_take
-from fastnn._core.tensor cimport MAX_NDIM, Tensor, alias, as_tensor, new_tensor
+from fastnn._core.storage cimport (
+    PACK_KEY, RNN_IMAGE, Packed, packed_done, packed_image, scratch_give, scratch_take,
+)
+from fastnn._core.tensor cimport Tensor
 from fastnn._kernels.rnn cimport (
-    LstmArrays, LstmGradients, LstmShape, lstm_backward, lstm_backward_scratch_bytes, lstm_forward,
-    lstm_forward_scratch_bytes, lstm_shape,
+    RnnArrays, RnnShape, kept_numbers, rnn_forward, rnn_forward_scratch_bytes, set_shape,
+)
+from fastnn._kernels.rnn_backward cimport (
+    RnnGradients, gate_numbers, rnn_backward, rnn_backward_scratch_bytes,
+)
+from fastnn._kernels.rnn_pack cimport (
+    Matrix, columns_bytes, matrix_hh, matrix_hr, matrix_ih, pack_columns, pack_rows, rows_bytes,
+)
+from fastnn._kernels.runtime cimport RNN_GRU, RNN_LSTM, RNN_TANH
+from fastnn.ops.rnn_shape cimport (
+    B_HH, B_IH, PEEPHOLE, W_HH, W_HR, W_IH, WEIGHTS, Call, checked_call,
 )
 
 from fastnn.ops.registry import op
 
-# how the user laid out the sequence
 cdef enum:
-    UNBATCHED = 0        # (T, I)
-    TIME_FIRST = 1       # (T, N, I)
-    BATCH_FIRST = 2      # (N, T, I)
-
-
-# --- arguments ------------------------------------------------------------------
-
-cdef int layout_of(Tensor x, bint batch_first) except -1:
-    if x.ndim_ == 2:
-        return UNBATCHED
-    if x.ndim_ == 3:
-        return BATCH_FIRST if batch_first else TIME_FIRST
-    raise ValueError("lstm: input must have shape (time, batch, features), or (time, features) "
-                     f"without a batch, got {shape_text(x)}")
-
-
-cdef int check_weight(Tensor w, Tensor x, str name, Py_ssize_t rows, Py_ssize_t columns) except -1:
-    check_same_dtype(w, x, f"lstm: input and {name}")
-    if w.ndim_ != 2 or w.shape_[0] != rows or w.shape_[1] != columns:
-        raise ValueError(f"lstm: {name} must have shape ({rows}, {columns}) for input of shape "
-                         f"{shape_text(x)} and {rows // 4} hidden units, got {shape_text(w)}")
-    return 0
-
-
-cdef Tensor optional(object value, Tensor x, str name, tuple shape):
-    """An argument that may be None, checked."""
-    if value is None:
-        return None
-    cdef Tensor t = as_tensor(value, name)
-    check_same_dtype(t, x, f"lstm: input and {name}")
-    if t.shape != shape:
-        raise ValueError(f"lstm: {name} must have shape {shape} for input of shape "
-                         f"{shape_text(x)}, got {shape_text(t)}")
-    return t
-
-
-cdef LstmShape checked_shape(Tensor x, Tensor w_ih, Tensor w_hh, int layout) except *:
-    cdef Py_ssize_t T = x.shape_[1] if layout == BATCH_FIRST else x.shape_[0]
-    cdef Py_ssize_t N = 1 if layout == UNBATCHED else x.shape_[2 - layout]
-    cdef Py_ssize_t I = x.shape_[x.ndim_ - 1]
-    cdef Py_ssize_t[MAX_NDIM] largest
-    cdef LstmShape s
-    check_float(x, "lstm: input")
-    if w_hh.ndim_ != 2 or w_hh.shape_[1] == 0:
-        raise ValueError("lstm: weight_hh must have shape (4 * hidden, hidden) with hidden > 0, "
-                         f"got {shape_text(w_hh)}")
-    check_weight(w_hh, x, "weight_hh", 4 * w_hh.shape_[1], w_hh.shape_[1])
-    check_weight(w_ih, x, "weight_ih", w_hh.shape_[0], I)
-    if T == 0:
-        raise ValueError(f"lstm: input of shape {shape_text(x)} has no time step")
-    s = lstm_shape(x.dtype_, T, N, I, w_hh.shape_[1])
-    parse_shape((T + 1, N, s.gates), largest)
-    return s
-
-
-# --- layouts --------------------------------------------------------------------
-
-cdef Tensor new_array(const LstmShape* s, tuple shape):
-    cdef Py_ssize_t[MAX_NDIM] sizes
-    return new_tensor(s.dtype, parse_shape(shape, sizes), sizes)
-
-
-cdef void swap_time_and_batch(Tensor x) noexcept:
-    x.shape_[0], x.shape_[1] = x.shape_[1], x.shape_[0]
-    x.strides_[0], x.strides_[1] = x.strides_[1], x.strides_[0]
-
-
-cdef Tensor time_major(Tensor x, int layout):
-    """x contiguous with time first: x itself or a copy."""
-    if layout == BATCH_FIRST:
-        x = alias(x)
-        swap_time_and_batch(x)
-    return contiguous(x)
-
-
-cdef Tensor like_input(Tensor y, int layout):
-    """A fresh (T, N, features), in place, in the layout of the user's input."""
-    if layout == UNBATCHED:
-        y.ndim_ = 2
-        y.shape_[1], y.strides_[1] = y.shape_[2], 1
-    elif layout == BATCH_FIRST:
-        swap_time_and_batch(y)
-        y.engine_layout = True
-    return y
-
-
-cdef Tensor output_of(Tensor h, const LstmShape* s, int layout):
-    """All steps of h but the initial state, without a copy."""
-    cdef Tensor y = alias(h)
-    y.shape_[0] = s.T
-    y.size_ = s.T * s.N * s.D
-    y.ptr += s.N * s.D * s.size
-    return like_input(y, layout)
-
-
-cdef tuple state_shape(const LstmShape* s, int layout):
-    if layout == UNBATCHED:
-        return (s.D,)
-    return (s.N, s.D)
-
-
-cdef Tensor last_output(Tensor h, const LstmShape* s, int layout):
-    """h_n, in memory of its own."""
-    cdef Tensor h_n = new_array(s, state_shape(s, layout))
-    memcpy(h_n.ptr, h.ptr + s.rows * s.D * s.size, s.N * s.D * s.size)
-    return h_n
+    STATES = 3               # a node's inputs before the weights: x, h0, c0
 
 
 cdef inline void* data(Tensor x) noexcept:
@@ -139,145 +40,297 @@ cdef inline Tensor dense(Tensor x):
     return None if x is None else contiguous(x)
 
 
-# --- the operation ----------------------------------------------------------------
+# --- packed weights -------------------------------------------------------------------------
 
-def lstm(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False):
+cdef class Packs:
+    """The packed weights of one call, in images kept with the weights or in memory of its own."""
+    cdef int count
+    cdef char* own[6]
+    cdef size_t[6] nbytes
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.count):
+            scratch_give(self.own[i], self.nbytes[i])
+
+    cdef char* pack(self, const Matrix* m, Tensor w, bint by_rows) except NULL:
+        cdef size_t nbytes = rows_bytes(m) if by_rows else columns_bytes(m)
+        cdef long[PACK_KEY] key
+        cdef Packed image
+        cdef char* packed
+        memset(key, 0, sizeof(key))
+        key[0], key[1], key[2], key[3] = <long>(w.ptr - w.storage.data), m.gates, m.units, m.length
+        key[4], key[5], key[6], key[7] = m.s.tile, m.turned, by_rows, m.s.size
+        key[PACK_KEY - 1] = RNN_IMAGE
+        image = packed_image(w.storage, key, nbytes)
+        if image is not None and not image.busy:
+            return image.data
+        if image is None:
+            packed = <char*>scratch_take(nbytes)
+            self.own[self.count], self.nbytes[self.count] = packed, nbytes
+            self.count += 1
+        else:
+            packed = image.data
+        with nogil:
+            if by_rows:
+                pack_rows(m, packed)
+            else:
+                pack_columns(m, packed)
+        if image is not None:
+            packed_done(image)
+        return packed
+
+
+cdef int pack_weights(Packs packs, const RnnShape* s, RnnArrays* a, list weights, list kept_alive,
+                      bint by_rows, bint with_input) except -1:
+    """a.w, from WEIGHTS tensors of each direction."""
+    cdef Matrix m
+    cdef Tensor w
+    cdef list own
+    cdef int i
+    for i in range(s.directions):
+        own = [dense(t) for t in weights[i * WEIGHTS:(i + 1) * WEIGHTS]]
+        kept_alive.extend(own)
+        a.w[i].w_ih = a.w[i].w_hr = NULL
+        if with_input:
+            m = matrix_ih(s, data(own[W_IH]))
+            a.w[i].w_ih = packs.pack(&m, own[W_IH], by_rows)
+        m = matrix_hh(s, data(own[W_HH]))
+        a.w[i].w_hh = packs.pack(&m, own[W_HH], by_rows)
+        w = own[W_HR]
+        if w is not None:
+            m = matrix_hr(s, w.ptr)
+            a.w[i].w_hr = packs.pack(&m, w, by_rows)
+        a.w[i].b_ih, a.w[i].b_hh = data(own[B_IH]), data(own[B_HH])
+        a.w[i].peephole = data(own[PEEPHOLE])
+    return 0
+
+
+# --- forward ----------------------------------------------------------------------------
+
+cdef const char* label_of(const RnnShape* s) noexcept:
+    if s.kind == RNN_LSTM:
+        return "lstm"
+    return "gru" if s.kind == RNN_GRU else "rnn_tanh" if s.kind == RNN_TANH else "rnn_relu"
+
+
+cdef tuple run(Call call):
+    """(output, h_n) or, of an LSTM, (output, h_n, c_n)."""
+    cdef const RnnShape* s = &call.s
+    cdef list arguments = [call.x, call.h0, call.c0, *call.weights], outputs
+    cdef bint record = False
+    cdef Tensor x = call.time_major(call.x), kept = None, c_n = None
+    cdef Tensor y = call.new_array((s.rows, s.directions * s.P))
+    cdef Tensor h_n = call.new_array(call.state_shape(s.P))
+    for argument in arguments:
+        record |= argument is not None and needs_graph(<Tensor>argument)
+    if record:
+        kept = call.new_array((s.directions, kept_numbers(s)))
+    outputs = [call.like_input(y), h_n]
+    if s.kind == RNN_LSTM:
+        c_n = call.new_array(call.state_shape(s.D))
+        outputs.append(c_n)
+    if s.N > 0:
+        run_forward(call, x, kept, y, h_n, c_n)
+    if record:
+        build_node(call, x, arguments, outputs, kept)
+    return tuple(outputs)
+
+
+cdef int run_forward(Call call, Tensor x, Tensor kept, Tensor y, Tensor h_n, Tensor c_n) except -1:
+    cdef const RnnShape* s = &call.s
+    cdef Tensor h0 = dense(call.h0), c0 = dense(call.c0)
+    cdef list kept_alive = []
+    cdef Packs packs = Packs.__new__(Packs)
+    cdef RnnArrays a
+    cdef size_t nbytes = rnn_forward_scratch_bytes(s, kept is not None)
+    cdef char* scratch
+    a.x, a.h0, a.c0 = x.ptr, data(h0), data(c0)
+    a.kept, a.y, a.h_n, a.c_n = data(kept), y.ptr, h_n.ptr, data(c_n)
+    pack_weights(packs, s, &a, call.weights, kept_alive, False, True)
+    scratch = <char*>scratch_take(nbytes)
+    with nogil:
+        rnn_forward(s, &a, scratch)
+    scratch_give(scratch, nbytes)
+    return 0
+
+
+cdef int build_node(Call call, Tensor x, list arguments, list outputs, Tensor kept) except -1:
+    """Weights are saved by a node for each direction that does nothing else."""
+    cdef const RnnShape* s = &call.s
+    cdef Node node = new_node(rnn_node_backward, label_of(s)), saver
+    cdef list savers = []
+    cdef int i
+    node.inputs = tuple([None if t is None else edge(<Tensor>t) for t in arguments])
+    save0(node, x)
+    for i in range(s.directions):
+        saver = new_node(NULL, label_of(s))
+        save0(saver, <Tensor>call.weights[i * WEIGHTS + W_IH])
+        save1(saver, <Tensor>call.weights[i * WEIGHTS + W_HH])
+        if call.weights[i * WEIGHTS + W_HR] is not None:
+            save2(saver, <Tensor>call.weights[i * WEIGHTS + W_HR])
+        savers.append(saver)
+    if s.peephole:
+        save1(node, <Tensor>call.weights[PEEPHOLE])
+        if s.directions == 2:
+            save2(node, <Tensor>call.weights[WEIGHTS + PEEPHOLE])
+    node.i[0] = s.vl
+    node.extra = (call, savers, kept)
+    return attach_many(outputs, node)
+
+
+# --- backward ---------------------------------------------------------------------------
+
+cdef list saved_weights(Node node, Call call, list savers):
+    """WEIGHTS of each direction, those that backward needs."""
+    cdef list weights = []
+    cdef Node saver
+    for saver in savers:
+        weights += [saved0(saver), saved1(saver), None, None, saved2(saver), None]
+    if call.s.peephole:
+        weights[PEEPHOLE] = saved1(node)
+        if call.s.directions == 2:
+            weights[WEIGHTS + PEEPHOLE] = saved2(node)
+    return weights
+
+
+cdef list gradients_wanted(Node node, Call call):
+    """New tensors, one for each input of the node that needs a gradient."""
+    cdef const RnnShape* s = &call.s
+    cdef list shapes = [(s.rows, s.I), call.state_shape(s.P), call.state_shape(s.D)]
+    shapes += s.directions * [
+        (s.gates * s.D, s.I), (s.gates * s.D, s.P), (s.gates * s.D,), (s.gates * s.D,),
+        (s.P, s.D), (3, s.D)]
+    return [None if where is None else call.new_array(shape)
+            for where, shape in zip(node.inputs, shapes)]
+
+
+cdef int rnn_node_backward(Node node, Tensor dy) except -1:
+    cdef list dys = node.extra[0], wanted
+    cdef Call call = node.extra[1][0]
+    cdef const RnnShape* s = &call.s
+    cdef Tensor x = saved0(node), kept = node.extra[1][2], gradient
+    cdef list weights = saved_weights(node, call, node.extra[1][1])
+    cdef int i
+    set_shape(&call.s)
+    if s.vl != node.i[0]:
+        raise RuntimeError(
+            f"{call.name}: the instruction-set level was changed since the forward pass")
+    wanted = gradients_wanted(node, call)
+    if s.N > 0:
+        run_backward(node, call, x, kept, weights, dys, wanted)
+    else:                # no row, no gradient
+        for i in range(len(wanted)):
+            gradient = wanted[i]
+            if gradient is not None:
+                memset(gradient.ptr, 0, gradient.size_ * s.size)
+        gradient = None
+    if wanted[0] is not None:
+        call.like_input(wanted[0])
+    for where in node.inputs:
+        gradient = <Tensor>wanted.pop(0)        # the last reference: a leaf takes it over
+        if where is not None:
+            give(where, gradient)
+    return 0
+
+
+cdef int run_backward(Node node, Call call, Tensor x, Tensor kept, list weights, list dys,
+                      list wanted) except -1:
+    cdef const RnnShape* s = &call.s
+    cdef Tensor dy = None if dys[0] is None else call.time_major(<Tensor>dys[0])
+    cdef Tensor dh_n = dense(dys[1]), dc_n = dense(dys[2]) if s.kind == RNN_LSTM else None
+    cdef Tensor dgates = None
+    cdef list kept_alive = []
+    cdef Packs packs = Packs.__new__(Packs)
+    cdef RnnArrays a
+    cdef RnnGradients g
+    cdef size_t nbytes = rnn_backward_scratch_bytes(s)
+    cdef char* scratch
+    cdef int i
+    if keeps_graph():
+        dgates = call.new_array((s.directions, gate_numbers(s)))
+    else:
+        node.backward = NULL
+    memset(&a, 0, sizeof(a))
+    a.x, a.kept = x.ptr, kept.ptr
+    pack_weights(packs, s, &a, weights, kept_alive, True, wanted[0] is not None)
+    g.dy, g.dh_n, g.dc_n, g.dgates = data(dy), data(dh_n), data(dc_n), data(dgates)
+    g.dx, g.dh0, g.dc0 = data(wanted[0]), data(wanted[1]), data(wanted[2])
+    for i in range(s.directions):
+        g.w[i].w_ih = data(wanted[STATES + i * WEIGHTS + W_IH])
+        g.w[i].w_hh = data(wanted[STATES + i * WEIGHTS + W_HH])
+        g.w[i].b_ih = data(wanted[STATES + i * WEIGHTS + B_IH])
+        g.w[i].b_hh = data(wanted[STATES + i * WEIGHTS + B_HH])
+        g.w[i].w_hr = data(wanted[STATES + i * WEIGHTS + W_HR])
+        g.w[i].peephole = data(wanted[STATES + i * WEIGHTS + PEEPHOLE])
+    scratch = <char*>scratch_take(nbytes)
+    with nogil:
+        rnn_backward(s, &a, &g, scratch)
+    scratch_give(scratch, nbytes)
+    return 0
+
+
+# --- the operations -----------------------------------------------------------------------
+
+def recurrent(kind, input, h0, c0, weights, batch_first=False, batch_sizes=None):
+    """One recurrent layer over a sequence: (output, h_n), with c_n in the end of an LSTM.
+
+    kind: "rnn_tanh", "rnn_relu", "lstm" or "gru". input (T, N, I), (N, T, I) if batch_first, or
+    (T, I) without a batch; or (rows, I), the rows of each step after those of the step before,
+    with batch_sizes, int64, how many these are. weights: for each direction, one or two,
+    a tuple (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, peephole) as for lstm(); what
+    stands at its end may be left out. States are (directions, N, D) or (directions, D), and
+    output is of shape (..., directions * D), the forward direction's numbers first.
+    """
+    return run(checked_call(kind, input, h0, c0, weights, batch_first, batch_sizes, True))
+
+
+def lstm(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False,
+         weight_hr=None, peephole=None):
     """One LSTM layer in one direction over a sequence: (output, h_n, c_n).
 
     input (T, N, I), (N, T, I) if batch_first, or (T, I) without a batch; h0 and c0
     (N, D) or (D,), None for zeros; weight_ih (4D, I), weight_hh (4D, D), biases (4D,),
     gates in the order i, f, g, o. output is (T, N, D) in the layout of the input,
-    h_n and c_n have the shape of h0.
+    h_n and c_n have the shapes of h0 and c0. With weight_hr (P, D), P < D, h is projected: it
+    has P numbers, and weight_hh is (4D, P). peephole (3, D): what the cell state is multiplied
+    by in the gates i, f and o (Gers and Schmidhuber, 2000).
 
     >>> from fastnn.ops.rnn import lstm
     >>> x, w_ih, w_hh = fastnn.ones(5, 2, 3), fastnn.ones(16, 3), fastnn.ones(16, 4)
     >>> [y.shape for y in lstm(x, None, None, w_ih, w_hh)]
     [(5, 2, 4), (2, 4), (2, 4)]
     """
-    cdef Tensor x = as_tensor(input, "input")
-    cdef Tensor w_ih = as_tensor(weight_ih, "weight_ih"), w_hh = as_tensor(weight_hh, "weight_hh")
-    cdef int layout = layout_of(x, batch_first)
-    cdef LstmShape s = checked_shape(x, w_ih, w_hh, layout)
-    cdef list arguments = [
-        x, w_ih, w_hh,
-        optional(h0, x, "h0", state_shape(&s, layout)),
-        optional(c0, x, "c0", state_shape(&s, layout)),
-        optional(bias_ih, x, "bias_ih", (4 * s.D,)),
-        optional(bias_hh, x, "bias_hh", (4 * s.D,)),
-    ]
-    cdef bint record = False
-    for argument in arguments:
-        record |= argument is not None and needs_graph(<Tensor>argument)
-    cdef Tensor gates = new_array(&s, (s.rows, s.gates))
-    cdef Tensor h = new_array(&s, (s.T + 1, s.N, s.D))
-    cdef Tensor c = new_array(&s, (s.panels, s.T + 1 if record else 1, s.N, s.vl))
-    cdef Tensor c_n = new_array(&s, state_shape(&s, layout))
-    x = time_major(x, layout)
-    run_forward(&s, x, arguments, gates, h, c, c_n)
-    cdef list outputs = [output_of(h, &s, layout), last_output(h, &s, layout), c_n]
-    if record:
-        build_node(&s, x, arguments, outputs, gates, h, c, layout)
-    return tuple(outputs)
+    weights = [(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, peephole)]
+    return run(checked_call("lstm", input, h0, c0, weights, batch_first, None, False))
 
 
-cdef int run_forward(const LstmShape* s, Tensor x, list arguments,
-                     Tensor gates, Tensor h, Tensor c, Tensor c_n) except -1:
-    cdef Tensor w_ih = dense(arguments[1]), w_hh = dense(arguments[2])
-    cdef Tensor h0 = dense(arguments[3]), c0 = dense(arguments[4])
-    cdef Tensor b_ih = dense(arguments[5]), b_hh = dense(arguments[6])
-    cdef size_t nbytes
-    cdef char* scratch
-    cdef LstmArrays a = LstmArrays(
-        data(x), data(h0), data(c0), data(w_ih), data(w_hh), data(b_ih), data(b_hh),
-        data(gates), data(h), data(c), c.shape_[1] > 1, data(c_n))
-    if s.N == 0:
-        return 0
-    nbytes = lstm_forward_scratch_bytes(s)
-    scratch = <char*>scratch_take(nbytes)
-    with nogil:
-        lstm_forward(s, &a, scratch)
-    scratch_give(scratch, nbytes)
-    return 0
+def gru(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False):
+    """One GRU layer in one direction over a sequence: (output, h_n).
+
+    input and h0 as for lstm(); weight_ih (3D, I), weight_hh (3D, D), biases (3D,), gates in the
+    order r, z, n, where n = tanh(x_n + r h_n).
+    """
+    weights = [(weight_ih, weight_hh, bias_ih, bias_hh)]
+    return run(checked_call("gru", input, h0, None, weights, batch_first, None, False))
 
 
-cdef int build_node(const LstmShape* s, Tensor x, list arguments, list outputs,
-                    Tensor gates, Tensor h, Tensor c, int layout) except -1:
-    cdef Node node = new_node(lstm_node_backward, "lstm")
-    cdef Node more = new_node(NULL, "lstm")       # its slot for h
-    node.inputs = tuple([None if t is None else edge(<Tensor>t) for t in arguments])
-    save0(node, x)
-    save1(node, <Tensor>arguments[1])
-    save2(node, <Tensor>arguments[2])
-    save0(more, alias(h))
-    node.i[0] = layout
-    node.i[1] = arguments[3] is not None          # was there an h0?
-    node.i[2] = s.vl
-    node.extra = (more, gates, c)
-    return attach_many(outputs, node)
+def rnn_tanh(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False):
+    """One layer of h = tanh(weight_ih x + bias_ih + weight_hh h + bias_hh) in one direction over
+    a sequence: (output, h_n). input and h0 as for lstm()."""
+    weights = [(weight_ih, weight_hh, bias_ih, bias_hh)]
+    return run(checked_call("rnn_tanh", input, h0, None, weights, batch_first, None, False))
 
 
-cdef int lstm_node_backward(Node node, Tensor dy) except -1:
-    cdef list dys = node.extra[0]
-    cdef tuple kept = node.extra[1]
-    cdef Tensor x = saved0(node), w_ih = contiguous(saved1(node)), w_hh = contiguous(saved2(node))
-    cdef Tensor h = saved0(<Node>kept[0]), gates = kept[1], c = kept[2]
-    cdef Tensor dh_n = dense(dys[1]), dc_n = dense(dys[2])
-    cdef Tensor h0 = h if node.i[1] else None     # all that matters is whether there was one
-    cdef int layout = <int>node.i[0]
-    cdef LstmShape s = lstm_shape(x.dtype_, h.shape_[0] - 1, h.shape_[1],
-                                  w_ih.shape_[1], h.shape_[2])
-    if s.vl != node.i[2]:
-        raise RuntimeError("lstm: the instruction-set level was changed since the forward pass")
-    dy = None if dys[0] is None else time_major(<Tensor>dys[0], layout)
-    cdef list needed = [where is not None for where in node.inputs]
-    cdef Tensor dx = new_array(&s, (s.T, s.N, s.I)) if needed[0] else None
-    cdef Tensor dw_ih = new_array(&s, (4 * s.D, s.I)) if needed[1] else None
-    cdef Tensor dw_hh = new_array(&s, (4 * s.D, s.D)) if needed[2] else None
-    cdef Tensor dh0 = new_array(&s, state_shape(&s, layout)) if needed[3] else None
-    cdef Tensor dc0 = new_array(&s, state_shape(&s, layout)) if needed[4] else None
-    cdef Tensor db = new_array(&s, (4 * s.D,)) if needed[5] or needed[6] else None
-    cdef LstmArrays a = LstmArrays(
-        data(x), data(h0), NULL, data(w_ih), data(w_hh), NULL, NULL,
-        data(gates), data(h), data(c), True, NULL)
-    cdef Tensor dgates = gates
-    if keeps_graph():
-        dgates = new_array(&s, (s.rows, s.gates))
-    else:
-        node.backward = NULL
-    cdef LstmGradients g = LstmGradients(data(dy), data(dh_n), data(dc_n), data(dgates), data(dx),
-                                         data(dh0), data(dc0), data(dw_ih), data(dw_hh), data(db))
-    run_backward(&s, &a, &g)
-    cdef list gradients = [dx, dw_ih, dw_hh, dh0, dc0, db, db]
-    cdef Tensor gradient
-    if dx is not None:
-        like_input(dx, layout)
-    dx = dw_ih = dw_hh = dh0 = dc0 = db = None
-    for where in node.inputs:
-        gradient = <Tensor>gradients.pop(0)     # the last reference: a leaf takes it over
-        if where is not None:
-            give(where, gradient)
-    return 0
-
-
-cdef int run_backward(const LstmShape* s, const LstmArrays* a, const LstmGradients* g) except -1:
-    cdef size_t nbytes
-    cdef char* scratch
-    if s.N == 0:         # no row, no gradient
-        if g.dw_ih != NULL:
-            memset(g.dw_ih, 0, 4 * s.D * s.I * s.size)
-        if g.dw_hh != NULL:
-            memset(g.dw_hh, 0, 4 * s.D * s.D * s.size)
-        if g.db != NULL:
-            memset(g.db, 0, 4 * s.D * s.size)
-        return 0
-    nbytes = lstm_backward_scratch_bytes(s)
-    scratch = <char*>scratch_take(nbytes)
-    with nogil:
-        lstm_backward(s, a, g, scratch)
-    scratch_give(scratch, nbytes)
-    return 0
+def rnn_relu(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False):
+    """rnn_tanh() with ReLU for tanh."""
+    weights = [(weight_ih, weight_hh, bias_ih, bias_hh)]
+    return run(checked_call("rnn_relu", input, h0, None, weights, batch_first, None, False))
 
 
 OPS = [
-    op("lstm", lstm, cases="lstm", public=False),     # the layer is nn.LSTM
+    op("lstm", lstm, cases="lstm", public=False),
+    op("gru", gru, cases="gru", public=False),
+    op("rnn_tanh", rnn_tanh, cases="rnn", public=False),
+    op("rnn_relu", rnn_relu, cases="rnn", public=False),
 ]

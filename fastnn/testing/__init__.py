@@ -15,11 +15,21 @@ from fastnn._kernels.runtime import (
     last_team,
     levels,
     openmp,
+    regions,
     set_num_threads,
     use_isa,
 )
 
-__all__ = ["directional_error", "isa", "last_team", "levels", "num_threads", "use_isa", "using_isa"]
+__all__ = [
+    "directional_error",
+    "isa",
+    "last_team",
+    "levels",
+    "num_threads",
+    "regions",
+    "use_isa",
+    "using_isa",
+]
 
 
 @contextmanager

@@ -457,21 +457,47 @@ def bce_logits(rng):
     yield (x, t, rng.uniform(0, 2, (4, 5)), "sum", rng.uniform(0.5, 4, 5)), {}
 
 
+def recurrent(rng, gates, states, shape, state, D):
+    """The arguments of a recurrent layer: x, the states and four weights."""
+    shapes = ((gates * D, shape[-1]), (gates * D, D), gates * D, gates * D)
+    weights = [rng.uniform(-1, 1, s) / D**0.5 for s in shapes]
+    return rng.normal(size=shape), *[rng.normal(size=state) for _ in range(states)], *weights
+
+
+def recurrent_cases(rng, gates, states):
+    for T, N, I, D in [(1, 1, 1, 1), (3, 2, 3, 15), (2, 7, 5, 17), (3, 33, 4, 8), (4, 16, 40, 130)]:
+        yield recurrent(rng, gates, states, (T, N, I), (N, D), D), {}
+    yield recurrent(rng, gates, states, (3, 4, 5), (3, 6), 6), {"batch_first": True}
+    yield recurrent(rng, gates, states, (4, 5), 6, 6), {}
+    x, *rest = recurrent(rng, gates, states, (3, 9, 5), (9, 6), 6)
+    w_ih, w_hh, b_ih, _ = rest[states:]
+    yield (x, *[None] * states, w_ih, w_hh), {}
+    yield (x, *[None] * states, w_ih, w_hh, b_ih), {}
+    yield recurrent(rng, gates, states, (2, 0, 3), (0, 4), 4), {}
+
+
 @cases
 def lstm(rng):
-    def arguments(shape, state, D):
-        shapes = ((4 * D, shape[-1]), (4 * D, D), 4 * D, 4 * D)
-        weights = [rng.uniform(-1, 1, s) / D**0.5 for s in shapes]
-        return rng.normal(size=shape), rng.normal(size=state), rng.normal(size=state), *weights
+    yield from recurrent_cases(rng, 4, 2)
+    for N, D in [(3, 6), (17, 40)]:
+        arguments = recurrent(rng, 4, 2, (3, N, 5), (N, D), D)
+        yield arguments, {"peephole": rng.uniform(-1, 1, (3, D))}
+    for N, D, P in [(3, 6, 2), (17, 70, 33)]:
+        x, _, c0, w_ih, _, *biases = recurrent(rng, 4, 2, (3, N, 5), (N, D), D)
+        h0, w_hh = rng.normal(size=(N, P)), rng.uniform(-1, 1, (4 * D, P)) / P**0.5
+        options = {"weight_hr": rng.uniform(-1, 1, (P, D)) / D**0.5}
+        yield (x, h0, c0, w_ih, w_hh, *biases), options
+        yield (x, None, None, w_ih, w_hh), options
 
-    for T, N, I, D in [(1, 1, 1, 1), (3, 2, 3, 15), (2, 7, 5, 17), (3, 33, 4, 8), (4, 16, 40, 130)]:
-        yield arguments((T, N, I), (N, D), D), {}
-    yield arguments((3, 4, 5), (3, 6), 6), {"batch_first": True}
-    yield arguments((4, 5), 6, 6), {}
-    x, _, _, w_ih, w_hh, b_ih, _ = arguments((3, 9, 5), (9, 6), 6)
-    yield (x, None, None, w_ih, w_hh), {}
-    yield (x, None, None, w_ih, w_hh, b_ih), {}
-    yield arguments((2, 0, 3), (0, 4), 4), {}
+
+@cases
+def gru(rng):
+    yield from recurrent_cases(rng, 3, 1)
+
+
+@cases
+def rnn(rng):
+    yield from recurrent_cases(rng, 1, 1)
 
 
 @cases

@@ -39,17 +39,6 @@ def conv_reference(x, w, b, stride, padding, dilation, groups):
     return y
 
 
-def lstm_reference(x, w_ih, w_hh, b, h, c):
-    """x (T, N, I); b is the sum of both biases."""
-    outputs = []
-    for step in x:
-        i, f, g, o = np.split(step @ w_ih.T + h @ w_hh.T + b, 4, axis=-1)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        h = sigmoid(o) * np.tanh(c)
-        outputs.append(h)
-    return np.stack(outputs), h, c
-
-
 def log_softmax(x, axis):
     x = x - x.max(axis=axis, keepdims=True)
     return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
@@ -297,63 +286,6 @@ def test_dropout():
     assert values(layer(x)).min() == 1
     with pytest.raises(ValueError, match=r"between 0 and 1, but got 1\.5"):
         nn.Dropout(1.5)
-
-
-# --- LSTM ---
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("layout", ["time first", "batch first", "no batch"])
-@pytest.mark.parametrize("given", [False, True])
-def test_lstm(bias, layout, given):
-    T, N, size, D = 6, 1 if layout == "no batch" else 3, 5, 4
-    layer = nn.LSTM(size, D, bias=bias, batch_first=layout == "batch first").double()
-    x = RNG.standard_normal((T, N, size))
-    h, c = RNG.standard_normal((2, N, D))
-    b = values(layer.bias_ih_l0) + values(layer.bias_hh_l0) if bias else 0
-    expected, h_n, c_n = lstm_reference(
-        x,
-        values(layer.weight_ih_l0),
-        values(layer.weight_hh_l0),
-        b,
-        h if given else 0 * h,
-        c if given else 0 * c,
-    )
-    state = (tensor(h[None]), tensor(c[None]))
-    if layout == "no batch":
-        x, expected, h_n, c_n = x[:, 0], expected[:, 0], h_n, c_n
-        state = (tensor(h), tensor(c))
-    else:
-        h_n, c_n = h_n[None], c_n[None]
-    if layout == "batch first":
-        x, expected = x.transpose(1, 0, 2), expected.transpose(1, 0, 2)
-    output, (h, c) = layer(tensor(x), state) if given else layer(tensor(x))
-    close(output, expected)
-    close(h, h_n)
-    close(c, c_n)
-
-
-def test_lstm_interface():
-    layer = nn.LSTM(5, 4)
-    assert [(name, p.shape) for name, p in layer.named_parameters()] == [
-        ("weight_ih_l0", (16, 5)),
-        ("weight_hh_l0", (16, 4)),
-        ("bias_ih_l0", (16,)),
-        ("bias_hh_l0", (16,)),
-    ]
-    with pytest.raises(ValueError, match=r"2-D or 3-D input, got shape \(5,\)"):
-        layer(fastnn.zeros(5))
-    with pytest.raises(ValueError, match=r"input_size=5.*\(3, 2, 4\)"):
-        layer(fastnn.zeros(3, 2, 4))
-    with pytest.raises(ValueError, match=r"h_0 of shape \(1, 2, 4\), got \(2, 4\)"):
-        layer(fastnn.zeros(3, 2, 5), (fastnn.zeros(2, 4), fastnn.zeros(1, 2, 4)))
-    with pytest.raises(TypeError, match="pair"):
-        layer(fastnn.zeros(3, 2, 5), fastnn.zeros(1, 2, 4))
-    for options in ({"num_layers": 2}, {"bidirectional": True}, {"proj_size": 2}, {"dropout": 0.1}):
-        with pytest.raises(NotImplementedError, match=next(iter(options))):
-            nn.LSTM(5, 4, **options)
-    with pytest.raises(ValueError, match="must be positive, got 0 and 4"):
-        nn.LSTM(0, 4)
 
 
 # --- losses ---

@@ -1,4 +1,4 @@
-"""What training loops do with the gradients of all parameters at once; fusion of layers."""
+"""What training loops do with the gradients of all parameters at once."""
 
 from __future__ import annotations
 
@@ -7,24 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastnn._core.tensor import Tensor
-from fastnn.nn.fusion import (
-    fuse_conv_bn_eval,
-    fuse_conv_bn_weights,
-    fuse_linear_bn_eval,
-    fuse_linear_bn_weights,
-)
 from fastnn.ops.clip import hold_gradients, scale_gradients, total_norm
-
-__all__ = [
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "clip_grads_with_norm_",
-    "fuse_conv_bn_eval",
-    "fuse_conv_bn_weights",
-    "fuse_linear_bn_eval",
-    "fuse_linear_bn_weights",
-    "get_total_norm",
-]
 
 Tensors = Tensor | Iterable[Tensor]
 
