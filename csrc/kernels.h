@@ -215,12 +215,18 @@ typedef void (*pool_backward_fn)(const pool_args *, const void *taps, const void
 
 /* rnn.h: one panel of gates, some batch rows. Forward, gates hold what comes from the input, and
  * on return, where there is `kept`, their activations; backward these. */
-enum { RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU, RNN_LINEAR, RNN_KINDS }; /* LINEAR: backward only */
+enum {
+    RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU, RNN_GRU_BEFORE,
+    RNN_RESET,  /* not a layer: the first half of a step of RNN_GRU_BEFORE */
+    RNN_LINEAR, /* nor this: h as a projection makes it, backward only */
+    RNN_KINDS
+};
 typedef struct {
     long rows, units;      /* units: columns of the panel that exist, at most 2 * vl */
     void *gates;           /* slots of rows of 2 * vl */
     long slot;             /* from a slot to the next */
-    const void *recurrent; /* forward: what comes from the state, likewise */
+    const void *recurrent; /* forward: what comes from the state, likewise; RNN_RESET backward:
+                            * the gradient of r h_prev, rows of h_row */
     long recurrent_slot;
     const void *bias;      /* [2 * vl], GRU: of h_n */
     const void *peephole;  /* [3, 2 * vl], LSTM: of i, f and o; or NULL */

@@ -5,9 +5,10 @@
  *   tanh, relu   h = f(x_h + h_h)
  *   LSTM         c = s(f) c_prev + s(i) tanh(g)        h = s(o) tanh(c)
  *   GRU          n = tanh(x_n + s(r) h_n)              h = n + s(z) (h_prev - n)
+ *   reset before n = tanh(x_n + part of s(r) h_prev)   the same: a step of two halves
  * A call handles one panel, PANEL hidden units, of some batch rows. Its gates lie in slots,
  * rows of PANEL numbers each: LSTM i f g o; GRU n r z, and h_n, whose gradient is not that
- * of x_n. So the gates fed by the input stand side by side, and those fed by the state.
+ * of x_n, unless the reset comes before. So the gates fed by the input stand side by side, and those fed by the state.
  * With peepholes an LSTM's i and f see c_prev and its o sees c, each times a weight.
  * Called by _kernels/rnn.pyx and rnn_product.pyx. */
 
@@ -187,6 +188,84 @@ static void gru_backward(const rnn_gates_args *s)
     clear_padding(s, 4);
 }
 
+/* A GRU that resets before the product with the state: the first half of a step makes r, z and,
+ * for that product, r h_prev. */
+static void gru_reset_forward(const rnn_gates_args *s)
+{
+    const long slot = s->slot;
+    for (long col = 0; col < s->units; col += VL)
+        for (long row = 0; row < s->rows; row++) {
+            real *gate = (real *)s->gates + row * PANEL + col;
+            const real *part = (const real *)s->recurrent + row * PANEL + col;
+            vec r = v_sigmoid(v_load(gate + slot) + v_load(part));
+            v_store(gate + slot, r);
+            v_store(gate + 2 * slot,
+                    v_sigmoid(v_load(gate + 2 * slot) + v_load(part + s->recurrent_slot)));
+            v_store((real *)s->h + row * s->h_row + col,
+                    r * v_load((const real *)s->h_prev + row * s->h_row + col));
+        }
+}
+
+static void gru_before_forward(const rnn_gates_args *s)
+{
+    for (long col = 0; col < s->units; col += VL)
+        for (long row = 0; row < s->rows; row++) {
+            real *gate = (real *)s->gates + row * PANEL + col;
+            vec n = v_tanh(v_load(gate) + v_load((const real *)s->recurrent + row * PANEL + col));
+            vec h_prev = v_load((const real *)s->h_prev + row * s->h_row + col);
+            vec out = v_fma(v_load(gate + 2 * s->slot), h_prev - n, n);
+            if (s->kept) v_store(gate, n);
+            v_store((real *)s->h + row * s->h_row + col, out);
+            if (s->y) v_store_n((real *)s->y + row * s->y_row + col, out, s->units - col);
+        }
+}
+
+/* The second half backward: dgates of n and z, and s->h as in gru_backward. */
+static void gru_before_backward(const rnn_gates_args *s)
+{
+    const long slot = s->slot;
+    for (long col = 0; col < s->units; col += VL) {
+        vec sum_n = v_zero(), sum_z = v_zero();
+        for (long row = 0; row < s->rows; row++) {
+            const real *gate = (const real *)s->gates + row * PANEL + col;
+            const real *prev = (const real *)s->h_prev + row * s->h_prev_row + col;
+            real *dgate = (real *)s->dgates + row * PANEL + col;
+            vec n = v_load(gate), z = v_load(gate + 2 * slot);
+            vec d_h = output_gradient(s, row, col);
+            vec d_n = v_fnma(d_h, z, d_h) * v_fnma(n, n, v_set1(1));
+            vec d_z = d_h * (v_load_n(prev, s->units - col) - n) * v_fnma(z, z, z);
+            v_store(dgate, d_n);
+            v_store(dgate + 2 * slot, d_z);
+            v_store((real *)s->h + row * s->h_row + col, d_h * z);
+            sum_n = sum_n + d_n;
+            sum_z = sum_z + d_z;
+        }
+        add_to((real *)s->db + col, sum_n);
+        add_to((real *)s->db + 2 * PANEL + col, sum_z);
+    }
+    clear_padding(s, 3);
+}
+
+/* The first half backward: from s->recurrent, the gradient of r h_prev, that of r, and what
+ * passes on to s->h. */
+static void gru_reset_backward(const rnn_gates_args *s)
+{
+    for (long col = 0; col < s->units; col += VL) {
+        vec sum = v_zero();
+        for (long row = 0; row < s->rows; row++) {
+            const real *prev = (const real *)s->h_prev + row * s->h_prev_row + col;
+            real *dh = (real *)s->h + row * s->h_row + col;
+            vec d = v_load((const real *)s->recurrent + row * s->h_row + col);
+            vec r = v_load((const real *)s->gates + s->slot + row * PANEL + col);
+            vec d_r = d * v_load_n(prev, s->units - col) * v_fnma(r, r, r);
+            v_store((real *)s->dgates + s->slot + row * PANEL + col, d_r);
+            v_store(dh, v_fma(d, r, v_load(dh)));
+            sum = sum + d_r;
+        }
+        add_to((real *)s->db + PANEL + col, sum);
+    }
+}
+
 enum { PLAIN_TANH, PLAIN_RELU, PLAIN_LINEAR };
 
 INLINE void plain_forward(const int kind, const rnn_gates_args *s)
@@ -290,8 +369,16 @@ static void rnn_thin(const rnn_thin_args *args)
     }
 }
 
-#define RNN_ROWS                                                                           \
-    .rnn_forward = {rnn_tanh_forward, rnn_relu_forward, lstm_forward, gru_forward},         \
-    .rnn_backward = {rnn_tanh_backward, rnn_relu_backward, lstm_backward, gru_backward,     \
-                     rnn_linear_backward},                                                 \
+#define RNN_ROWS                                                                    \
+    .rnn_forward = {                                                                \
+        [RNN_TANH] = rnn_tanh_forward, [RNN_RELU] = rnn_relu_forward,               \
+        [RNN_LSTM] = lstm_forward, [RNN_GRU] = gru_forward,                         \
+        [RNN_GRU_BEFORE] = gru_before_forward, [RNN_RESET] = gru_reset_forward,     \
+    },                                                                              \
+    .rnn_backward = {                                                               \
+        [RNN_TANH] = rnn_tanh_backward, [RNN_RELU] = rnn_relu_backward,             \
+        [RNN_LSTM] = lstm_backward, [RNN_GRU] = gru_backward,                       \
+        [RNN_GRU_BEFORE] = gru_before_backward, [RNN_RESET] = gru_reset_backward,   \
+        [RNN_LINEAR] = rnn_linear_backward,                                         \
+    },                                                                              \
     .rnn_thin = rnn_thin,

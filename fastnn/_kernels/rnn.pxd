@@ -1,7 +1,7 @@
 # Recurrent layers over whole sequences, forward. Arrays are contiguous.
 
 from fastnn._kernels.rnn_pack cimport RnnShape, at, padded
-from fastnn._kernels.runtime cimport RNN_GRU, RNN_LSTM, item_task, team_task
+from fastnn._kernels.runtime cimport RNN_GRU, RNN_GRU_BEFORE, RNN_LSTM, RNN_RESET
 
 # of each direction; biases and peepholes may be NULL
 cdef struct RnnWeights:
@@ -30,8 +30,8 @@ cdef void rnn_forward(const RnnShape* s, const RnnArrays* a, char* scratch) noex
 # --- shared with rnn_backward.pyx ----------------------------------------------------------
 
 # One direction, and what its steps pass on. kept: [slots, panels, rows, tile] gates,
-# [panels, rows, tile] c before each step, [rows, P] h before it, and with a projection
-# [rows, m_row] what is projected.
+# [panels, rows, tile] c before each step, [rows, P] h before it, and [rows, m_row] m: what is
+# projected, or what a GRU that resets before makes of h.
 cdef struct Direction:
     const RnnShape* s
     const RnnArrays* a

@@ -17,7 +17,7 @@ Called by ops/rnn.pyx.
 from libc.string cimport memcpy, memset
 
 from fastnn._kernels.rnn_pack cimport (
-    Matrix, at, matrix_ih, padded, rows_of, start_of, weave,
+    Matrix, at, has_middle, is_gru, is_projected, matrix_ih, padded, rows_of, start_of, weave,
 )
 from fastnn._kernels.rnn_product cimport Product, multiply
 from fastnn._kernels.runtime cimport (
@@ -28,8 +28,8 @@ from fastnn._kernels.runtime cimport (
 cdef enum:
     FEW_ROWS = 7             # of so many batch rows, or fewer, threads split the hidden units;
     BLOCK_ROWS = 16          # of more, blocks of these go through all steps on one thread
-    LARGE_BYTES = 524288     # w_hh is larger: each thread had better read a part of it. There,
-    LARGE_FEW_ROWS = 32      # the same two
+    LARGE_BYTES = 262143     # w_hh is larger: each thread had better read a part of it. There,
+    LARGE_FEW_ROWS = 128     # the same two
     LARGE_BLOCK_ROWS = 32
     GROUP = 4                # tiles of the state's part of gates computed at once
     CHUNK_BYTES = 131072     # of gates made at a time
@@ -47,9 +47,9 @@ cdef int set_shape(RnnShape* s) noexcept nogil:
     s.size, s.vl = itemsize(s.dtype), kernels(s.dtype).vl
     s.tile = 2 * s.vl
     s.panels, s.h_panels = ceil_div(s.D, s.tile), ceil_div(s.P, s.tile)
-    s.gates = 4 if s.kind == RNN_LSTM else 3 if s.kind == RNN_GRU else 1
+    s.gates = 4 if s.kind == RNN_LSTM else 3 if is_gru(s) else 1
     s.slots = 4 if s.kind == RNN_GRU else s.gates
-    s.h_slot = s.slots - s.gates
+    s.h_slot = 1 if is_gru(s) else 0
     s.db_rows = s.slots + (3 if s.peephole else 0)
     large = s.gates * s.D * s.P * s.size > LARGE_BYTES
     s.blocks = max(<long>2, ceil_div(s.N, LARGE_BLOCK_ROWS if large else BLOCK_ROWS))
@@ -82,7 +82,7 @@ cdef long row_length(const RnnShape* s, long panels) noexcept nogil:
 
 cdef long kept_numbers(const RnnShape* s) noexcept nogil:
     cdef long gates = (s.slots + (s.kind == RNN_LSTM)) * s.panels * s.tile
-    return s.rows * (gates + s.P + (row_length(s, s.panels) if s.P != s.D else 0))
+    return s.rows * (gates + s.P + (row_length(s, s.panels) if has_middle(s) else 0))
 
 
 cdef void lay_out_kept(Direction* d, char* kept) noexcept nogil:
@@ -226,61 +226,77 @@ cdef void step_forward(const Forward* f, const Direction* d, const Part* part,
     cdef char* h = at(d.h, (k % 2 * s.N + part.n0) * h_row, s)
     cdef char* h_next = at(d.h, ((k + 1) % 2 * s.N + part.n0) * h_row, s)
     cdef char* y = at(d.a.y, row * s.directions * s.P + d.number * s.P, s)
-    cdef bint projected = s.P != s.D
+    if rows > 0 and d.a.kept != NULL:
+        keep_state(d, part, t, h, rows)
     if rows > 0:
-        if d.a.kept != NULL:
-            keep_state(d, part, t, h, rows)
-        gates_forward(f, d, part, k, rows, h, h_next, NULL if projected else y)
-    if projected:
+        gates_forward(f, d, part, k, first_half(s), h, h_next, NULL if has_middle(s) else y)
+    if has_middle(s):
         if part.sync:
             team_barrier()
-        if rows > 0:
+        if rows > 0 and is_projected(s):
             project_state(d, part, row, rows, h_next, y)
+        elif rows > 0:
+            gates_forward(f, d, part, k, Half(s.kind, 2, 1, True), h, h_next, y)
     if part.sync:
         team_barrier()
 
 
-cdef void gates_forward(const Forward* f, const Direction* d, const Part* part, long k, long rows,
+# A kernel, and the gates fed by the state that it needs. A step has one, or two of them.
+cdef struct Half:
+    int kernel
+    long gate0, gates
+    bint takes_m             # are they fed by m instead?
+
+
+cdef inline Half first_half(const RnnShape* s) noexcept nogil:
+    if s.kind == RNN_GRU_BEFORE:
+        return Half(RNN_RESET, 0, 2, False)
+    return Half(s.kind, 0, s.gates, False)
+
+
+cdef void gates_forward(const Forward* f, const Direction* d, const Part* part, long k, Half half,
                         const char* h, char* h_next, char* y) noexcept nogil:
+    """Panel by panel, the state's part of the gates and at once their kernel, which writes
+    h_next and y or, where there is no y, m."""
     cdef const RnnShape* s = d.s
     cdef long group = group_of(s), t = time_of(d, k), tile_rows = most_rows(s) * s.tile
-    cdef long panel, panels, i, row = start_of(s, t) + part.n0
+    cdef long row = start_of(s, t) + part.n0, m_row = row_length(s, s.panels), panel, panels, i
     cdef Place gates = gates_of(f, d, part, k)
     cdef char* recurrent = at(f.recurrent, part.thread * recurrent_numbers(s), s)
+    cdef char* m = at(d.m, (row if d.a.kept != NULL else part.n0) * m_row, s)
     cdef Product p
     cdef rnn_gates_args g
     memset(&g, 0, sizeof(g))
-    p.s, p.a, p.a_row, p.a_batch, p.batches, p.k = s, h, row_length(s, s.h_panels), 0, 1, s.P
+    g.rows = min(part.n1, rows_of(s, t)) - part.n0
+    p.s, p.a, p.a_row = s, h, row_length(s, s.h_panels)
+    if half.takes_m:
+        p.a, p.a_row = m, m_row
+    p.a_batch, p.batches, p.k = 0, 1, s.P
     p.b_tile = s.P * s.tile * (1 if s.gates == 1 else s.panels)
     p.c, p.c_row, p.c_tile = recurrent, s.tile, tile_rows
     p.accumulate, p.bias, p.columns = False, NULL, 0
-    g.rows, g.h_row, g.y_row = rows, p.a_row, s.directions * s.P
+    g.h_row, g.y_row = m_row, s.directions * s.P
     g.slot, g.recurrent_slot = gates.rows * s.panels * s.tile, tile_rows
     panel = part.panel0
     while panel < part.panel1:
         panels = min(group, part.panel1 - panel)
         if k == 0 and d.a.h0 == NULL:
-            memset(recurrent, 0, s.gates * panels * tile_rows * s.size)
+            memset(recurrent, 0, half.gates * panels * tile_rows * s.size)
         else:
-            p.b = at(d.a.w[d.number].w_hh, panel * s.P * s.tile, s)
-            multiply(&p, rows, 0, s.gates * panels)
+            p.b = at(d.a.w[d.number].w_hh, (half.gate0 * s.panels + panel) * s.P * s.tile, s)
+            multiply(&p, g.rows, 0, half.gates * panels)
         for i in range(panel, panel + panels):
             g.units = min(s.tile, s.D - i * s.tile)
             g.gates = at(gates.first, (i * gates.rows + row_at(d, part, t)) * s.tile, s)
             g.recurrent = at(recurrent, (i - panel) * tile_rows, s)
             g.bias, g.h_prev = at(d.bias_n, i * s.tile, s), at(h, i * s.tile, s)
-            if s.peephole:
-                g.peephole = at(d.peephole, i * 3 * s.tile, s)
+            g.peephole = at(d.peephole, i * 3 * s.tile, s) if s.peephole else NULL
             g.c = at(d.c, (i * s.N + part.n0) * s.tile, s)
             if d.a.kept != NULL:
                 g.kept = at(d.c_prev, (i * s.rows + row) * s.tile, s)
-            if y != NULL:
-                g.y = at(y, i * s.tile, s)
-                g.h = at(h_next, i * s.tile, s)
-            else:
-                g.h_row = row_length(s, s.panels)
-                g.h = at(d.m, (row if d.a.kept != NULL else part.n0) * g.h_row + i * s.tile, s)
-            kernels(s.dtype).rnn_forward[s.kind](&g)
+            g.h = at(m if y == NULL else h_next, i * s.tile, s)
+            g.y = NULL if y == NULL else at(y, i * s.tile, s)
+            kernels(s.dtype).rnn_forward[half.kernel](&g)
         panel += panels
 
 

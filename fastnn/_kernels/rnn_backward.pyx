@@ -11,24 +11,25 @@ from fastnn._kernels.rnn cimport (
     Direction, Part, Steps, lay_out_kept, row_length, run_parts, time_of, weave_peephole,
 )
 from fastnn._kernels.rnn_pack cimport (
-    Matrix, at, matrix_hh, matrix_hr, matrix_ih, padded, rows_of, start_of, unweave,
+    Matrix, at, has_middle, is_gru, is_projected, matrix_hh, matrix_hr, matrix_ih, padded, rows_of,
+    start_of, unweave,
 )
 from fastnn._kernels.rnn_product cimport (
     Product, Weight, multiply, multiply_all, weight_gradients, weight_scratch_bytes,
 )
 from fastnn._kernels.runtime cimport (
-    RNN_GRU, RNN_LINEAR, RNN_LSTM, kernels, rnn_gates_args, team_barrier,
+    RNN_GRU_BEFORE, RNN_LINEAR, RNN_LSTM, RNN_RESET, kernels, rnn_gates_args, team_barrier,
 )
 
 cdef enum:
-    MATRICES = 3             # w_ih, w_hh, w_hr
+    MATRICES = 3             # w_ih, w_hh in one part or two, w_hr
 
 cdef struct Backward:
     const RnnGradients* g
     Direction[2] d
     char* dgates[2]          # [slots, panels, rows, tile]
-    char* dm[2]              # [N, m_row], with a projection: the gradient of what it takes
-    char* dh_sum[2]          # [h_panels, rows, tile], and that of h, from the output too
+    char* dm[2]              # [N, m_row], the gradient of m
+    char* dh_sum[2]          # [h_panels, rows, tile], that of a projected h, from the output too
     char* db[2]              # [blocks, panels, db_rows, tile]
     char* woven              # weight gradients as they are computed
     char* packed
@@ -67,12 +68,11 @@ cdef void unproject(const Backward* b, const Direction* d, const Part* part, lon
 
 
 cdef void gates_backward(const Backward* b, const Direction* d, const Part* part, long t,
-                         long rows) noexcept nogil:
+                         long rows, int kernel) noexcept nogil:
     """From dh and dc of the step: its dgates, and dc of the step before."""
     cdef const RnnShape* s = d.s
-    cdef bint projected = s.P != s.D
     cdef long panel, row = start_of(s, t) + part.n0
-    cdef char* h = b.dm[d.number] if projected else d.h
+    cdef char* h = b.dm[d.number] if is_projected(s) else d.h
     cdef rnn_gates_args g
     memset(&g, 0, sizeof(g))
     g.rows, g.slot = rows, s.panels * s.rows * s.tile
@@ -87,24 +87,41 @@ cdef void gates_backward(const Backward* b, const Direction* d, const Part* part
         g.c = at(d.c, (panel * s.N + part.n0) * s.tile, s)
         g.h = at(h, part.n0 * g.h_row + panel * s.tile, s)
         g.db = at(b.db[d.number], (part.block * s.panels + panel) * s.db_rows * s.tile, s)
-        if b.g.dy != NULL and not projected:
+        g.recurrent = at(b.dm[d.number], part.n0 * g.h_row + panel * s.tile, s)
+        if b.g.dy != NULL and not is_projected(s):
             g.y = at(b.g.dy, (row * s.directions + d.number) * s.P + panel * s.tile, s)
         if s.peephole:
             g.peephole = at(d.peephole, panel * 3 * s.tile, s)
-        kernels(s.dtype).rnn_backward[s.kind](&g)
+        kernels(s.dtype).rnn_backward[kernel](&g)
 
 
 cdef void states_backward(const Backward* b, const Direction* d, const Part* part, long t,
                           long rows) noexcept nogil:
-    """dh of the step before (+)= dgates w_hh"""
+    """dh of the step before (+)= dgates w_hh; what fed m does not belong to it."""
     cdef const RnnShape* s = d.s
     cdef long h_row = row_length(s, s.h_panels), first = s.h_slot * s.panels * s.rows
+    cdef long gates = 2 if s.kind == RNN_GRU_BEFORE else s.gates
     cdef Product p = Product(
         s, at(b.dgates[d.number], (first + start_of(s, t) + part.n0) * s.tile, s), s.tile,
-        s.rows * s.tile, s.gates * s.panels, s.tile,
+        s.rows * s.tile, gates * s.panels, s.tile,
         d.a.w[d.number].w_hh, s.gates * s.panels * s.tile * s.tile,
-        at(d.h, part.n0 * h_row, s), h_row, s.tile, s.kind == RNN_GRU, NULL, 0)
+        at(d.h, part.n0 * h_row, s), h_row, s.tile, is_gru(s), NULL, 0)
     multiply(&p, rows, part.tile0, part.tile1)
+
+
+cdef void middle_backward(const Backward* b, const Direction* d, const Part* part, long t,
+                          long rows) noexcept nogil:
+    """Of a GRU that resets before: dm = dgates of n, times its rows of w_hh; from it, those of r"""
+    cdef const RnnShape* s = d.s
+    cdef long m_row = row_length(s, s.panels)
+    cdef Product p = Product(
+        s, at(b.dgates[d.number], (start_of(s, t) + part.n0) * s.tile, s), s.tile,
+        s.rows * s.tile, s.panels, s.tile,
+        at(d.a.w[d.number].w_hh, 2 * s.panels * s.tile * s.tile, s),
+        s.gates * s.panels * s.tile * s.tile,
+        at(b.dm[d.number], part.n0 * m_row, s), m_row, s.tile, False, NULL, 0)
+    multiply(&p, rows, part.panel0, part.panel1)
+    gates_backward(b, d, part, t, rows, RNN_RESET)
 
 
 cdef void backward_part(void* job, int direction, const Part* part) noexcept nogil:
@@ -116,7 +133,7 @@ cdef void backward_part(void* job, int direction, const Part* part) noexcept nog
     for k in range(s.T - 1, -1, -1):
         t = time_of(d, k)
         rows = min(part.n1, rows_of(s, t)) - part.n0
-        if s.P != s.D:
+        if is_projected(s):
             if rows > 0:
                 sum_dh(b, d, part, t, rows)
             if part.sync:
@@ -124,9 +141,14 @@ cdef void backward_part(void* job, int direction, const Part* part) noexcept nog
             if rows > 0:
                 unproject(b, d, part, t, rows)
         if rows > 0:
-            gates_backward(b, d, part, t, rows)
+            gates_backward(b, d, part, t, rows, s.kind)
         if part.sync:
             team_barrier()
+        if s.kind == RNN_GRU_BEFORE:
+            if rows > 0:
+                middle_backward(b, d, part, t, rows)
+            if part.sync:
+                team_barrier()
         if rows > 0 and (k > 0 or b.g.dh0 != NULL):
             states_backward(b, d, part, t, rows)
 
@@ -184,7 +206,7 @@ cdef void give_dx(const Backward* b) noexcept nogil:
 
 cdef size_t woven_bytes(const RnnShape* s) noexcept nogil:
     """Of the weight gradients of one direction."""
-    cdef long of_h = s.h_panels * s.D if s.P != s.D else 0
+    cdef long of_h = s.h_panels * s.D if is_projected(s) else 0
     return padded(s, (s.gates * s.panels * (s.I + s.P) + of_h) * s.tile)
 
 
@@ -192,6 +214,7 @@ cdef void give_dw(const Backward* b) noexcept nogil:
     cdef const RnnShape* s = b.d[0].s
     cdef const RnnWeightGradients* w
     cdef Weight[2 * MATRICES] weights
+    cdef Matrix hh
     cdef int count = 0, i
     cdef long after_ih = s.gates * s.panels * s.I * s.tile
     cdef char* woven
@@ -204,8 +227,17 @@ cdef void give_dw(const Backward* b) noexcept nogil:
             count += 1
         woven = at(woven, after_ih, s)
         if w.w_hh != NULL:
+            hh = matrix_hh(s, NULL)
+            if s.kind == RNN_GRU_BEFORE:
+                hh.gates = 1
+                weights[count] = Weight(
+                    hh, b.dgates[i], b.d[i].m, row_length(s, s.panels),
+                    at(woven, 2 * s.panels * s.P * s.tile, s), b.packed,
+                    at(w.w_hh, 2 * s.D * s.P, s), 0, 0)
+                count += 1
+                hh.gates = 2
             weights[count] = Weight(
-                matrix_hh(s, NULL), at(b.dgates[i], s.h_slot * s.panels * s.rows * s.tile, s),
+                hh, at(b.dgates[i], s.h_slot * s.panels * s.rows * s.tile, s),
                 b.d[i].h_prev, s.P, woven, b.packed, <char*>w.w_hh, 0, 0)
             count += 1
         woven = at(woven, s.gates * s.panels * s.P * s.tile, s)
@@ -225,7 +257,9 @@ cdef void give_db(const Backward* b, int i) noexcept nogil:
     cdef Matrix ih = matrix_ih(s, NULL), hh = matrix_hh(s, NULL), peep
     if w.b_ih != NULL:
         unweave(&ih, b.db[i], 0, w.b_ih)
-    if w.b_hh != NULL:
+    if w.b_hh != NULL and s.kind == RNN_GRU_BEFORE:
+        unweave(&ih, b.db[i], 0, w.b_hh)
+    elif w.b_hh != NULL:
         unweave(&hh, b.db[i], s.h_slot, w.b_hh)
     if w.peephole != NULL:
         peep = hh
@@ -242,7 +276,6 @@ cdef long gate_numbers(const RnnShape* s) noexcept nogil:
 cdef size_t lay_out(const RnnShape* s, Backward* b, char* scratch) noexcept nogil:
     """Sets the pointers; returns the end of the scratch."""
     cdef size_t used = 0
-    cdef bint projected = s.P != s.D
     cdef int i
     for i in range(s.directions):
         b.d[i].h = scratch + used
@@ -252,9 +285,9 @@ cdef size_t lay_out(const RnnShape* s, Backward* b, char* scratch) noexcept nogi
         b.d[i].peephole = scratch + used
         used += padded(s, 3 * s.panels * s.tile)
         b.dm[i] = scratch + used
-        used += padded(s, s.N * row_length(s, s.panels) if projected else 0)
+        used += padded(s, s.N * row_length(s, s.panels) if has_middle(s) else 0)
         b.dh_sum[i] = scratch + used
-        used += padded(s, s.h_panels * s.rows * s.tile if projected else 0)
+        used += padded(s, s.h_panels * s.rows * s.tile if is_projected(s) else 0)
         b.db[i] = scratch + used
         used += padded(s, max(s.blocks, <long>1) * s.panels * s.db_rows * s.tile)
     b.woven = scratch + used

@@ -2,10 +2,10 @@
 
 from libc.string cimport memset
 
-from fastnn._kernels.runtime cimport RNN_GRU, RNN_LSTM, aligned, fastnn_kernels
+from fastnn._kernels.runtime cimport RNN_GRU, RNN_GRU_BEFORE, RNN_LSTM, aligned
 
 cdef struct RnnShape:
-    int kind                     # RNN_TANH, RNN_RELU, RNN_LSTM or RNN_GRU
+    int kind                     # RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU or RNN_GRU_BEFORE
     int dtype
     long size                    # bytes in a number
     long T, N, I, D              # steps, batch rows, inputs, hidden units
@@ -28,6 +28,16 @@ cdef inline long rows_of(const RnnShape* s, long t) noexcept nogil:
 
 cdef inline long start_of(const RnnShape* s, long t) noexcept nogil:
     return t * s.N if s.batch == NULL else s.start[t]
+
+cdef inline bint is_gru(const RnnShape* s) noexcept nogil:
+    return s.kind == RNN_GRU or s.kind == RNN_GRU_BEFORE
+
+cdef inline bint is_projected(const RnnShape* s) noexcept nogil:
+    return s.P != s.D
+
+cdef inline bint has_middle(const RnnShape* s) noexcept nogil:
+    """Does a step make something of the state, m, that a second product takes?"""
+    return is_projected(s) or s.kind == RNN_GRU_BEFORE
 
 cdef inline char* at(const void* base, long index, const RnnShape* s) noexcept nogil:
     return <char*>base + index * s.size

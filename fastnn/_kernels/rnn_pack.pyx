@@ -12,7 +12,7 @@ cdef Matrix matrix(const RnnShape* s, const void* w, long gates, long units,
 
 cdef Matrix matrix_ih(const RnnShape* s, const void* w) noexcept nogil:
     cdef Matrix m = matrix(s, w, s.gates, s.D, s.I)
-    m.turned = s.kind == RNN_GRU
+    m.turned = is_gru(s)
     return m
 
 

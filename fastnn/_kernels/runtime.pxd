@@ -81,7 +81,7 @@ cdef extern from "kernels.h" nogil:
         void* scratch
 
     enum:
-        RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU, RNN_LINEAR
+        RNN_TANH, RNN_RELU, RNN_LSTM, RNN_GRU, RNN_GRU_BEFORE, RNN_RESET, RNN_LINEAR
     ctypedef struct rnn_gates_args:
         long rows, units
         void* gates
@@ -275,7 +275,7 @@ cdef extern from "kernels.h" nogil:
         void (*pool_avg)(const pool_args* p, const void* x, long x_plane, long od, long oh,
                          long end, void* y) noexcept nogil
         pool_backward_fn pool_max_spread, pool_avg_spread, pool_max_gather, pool_avg_gather
-        rnn_gates_fn[5] rnn_forward, rnn_backward
+        rnn_gates_fn[7] rnn_forward, rnn_backward
         void (*rnn_thin)(const rnn_thin_args* t) noexcept nogil
 
 # dtype codes, in the order of type promotion

@@ -19,9 +19,9 @@ from fastnn._kernels.rnn_backward cimport (
     RnnGradients, gate_numbers, rnn_backward, rnn_backward_scratch_bytes,
 )
 from fastnn._kernels.rnn_pack cimport (
-    Matrix, columns_bytes, matrix_hh, matrix_hr, matrix_ih, pack_columns, pack_rows, rows_bytes,
+    Matrix, columns_bytes, is_gru, matrix_hh, matrix_hr, matrix_ih, pack_columns, pack_rows, rows_bytes,
 )
-from fastnn._kernels.runtime cimport RNN_GRU, RNN_LSTM, RNN_TANH
+from fastnn._kernels.runtime cimport RNN_LSTM, RNN_TANH
 from fastnn.ops.rnn_shape cimport (
     B_HH, B_IH, PEEPHOLE, W_HH, W_HR, W_IH, WEIGHTS, Call, checked_call,
 )
@@ -111,7 +111,9 @@ cdef int pack_weights(Packs packs, const RnnShape* s, RnnArrays* a, list weights
 cdef const char* label_of(const RnnShape* s) noexcept:
     if s.kind == RNN_LSTM:
         return "lstm"
-    return "gru" if s.kind == RNN_GRU else "rnn_tanh" if s.kind == RNN_TANH else "rnn_relu"
+    if is_gru(s):
+        return "gru"
+    return "rnn_tanh" if s.kind == RNN_TANH else "rnn_relu"
 
 
 cdef tuple run(Call call):
@@ -275,7 +277,7 @@ cdef int run_backward(Node node, Call call, Tensor x, Tensor kept, list weights,
 def recurrent(kind, input, h0, c0, weights, batch_first=False, batch_sizes=None):
     """One recurrent layer over a sequence: (output, h_n), with c_n in the end of an LSTM.
 
-    kind: "rnn_tanh", "rnn_relu", "lstm" or "gru". input (T, N, I), (N, T, I) if batch_first, or
+    kind: "rnn_tanh", "rnn_relu", "lstm", "gru" or "gru_reset_before". input (T, N, I), (N, T, I) if batch_first, or
     (T, I) without a batch; or (rows, I), the rows of each step after those of the step before,
     with batch_sizes, int64, how many these are. weights: for each direction, one or two,
     a tuple (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, peephole) as for lstm(); what
@@ -305,14 +307,17 @@ def lstm(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_
     return run(checked_call("lstm", input, h0, c0, weights, batch_first, None, False))
 
 
-def gru(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False):
+def gru(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False,
+        reset_before=False):
     """One GRU layer in one direction over a sequence: (output, h_n).
 
     input and h0 as for lstm(); weight_ih (3D, I), weight_hh (3D, D), biases (3D,), gates in the
-    order r, z, n, where n = tanh(x_n + r h_n).
+    order r, z, n. n = tanh(x_n + r (weight_hn h + bias_hn)), or with reset_before, as first
+    published (Cho et al., 2014), n = tanh(x_n + weight_hn (r h) + bias_hn).
     """
+    kind = "gru_reset_before" if reset_before else "gru"
     weights = [(weight_ih, weight_hh, bias_ih, bias_hh)]
-    return run(checked_call("gru", input, h0, None, weights, batch_first, None, False))
+    return run(checked_call(kind, input, h0, None, weights, batch_first, None, False))
 
 
 def rnn_tanh(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, batch_first=False):

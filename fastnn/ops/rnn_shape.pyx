@@ -8,9 +8,18 @@ from fastnn._core.checks cimport check_float, check_same_dtype, parse_shape, sha
 from fastnn._core.layout cimport contiguous
 from fastnn._core.tensor cimport MAX_NDIM, Tensor, alias, as_tensor, new_tensor
 from fastnn._kernels.rnn cimport kept_numbers, set_shape
-from fastnn._kernels.runtime cimport INT64, RNN_GRU, RNN_LSTM, RNN_RELU, RNN_TANH
+from fastnn._kernels.rnn_pack cimport is_gru
+from fastnn._kernels.runtime cimport (
+    INT64, RNN_GRU, RNN_GRU_BEFORE, RNN_LSTM, RNN_RELU, RNN_TANH,
+)
 
-KINDS = {"rnn_tanh": RNN_TANH, "rnn_relu": RNN_RELU, "lstm": RNN_LSTM, "gru": RNN_GRU}
+KINDS = {
+    "rnn_tanh": RNN_TANH,
+    "rnn_relu": RNN_RELU,
+    "lstm": RNN_LSTM,
+    "gru": RNN_GRU,
+    "gru_reset_before": RNN_GRU_BEFORE,
+}
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "peephole")
 
 
@@ -155,11 +164,13 @@ cdef Call checked_call(str name, object input, object h0, object c0, object weig
     cdef Py_ssize_t[MAX_NDIM] largest
     cdef Tensor x = as_tensor(input, "input")
     cdef tuple first = weights[0]
+    if name not in KINDS:
+        raise ValueError(f"the kind of a recurrent layer is one of {', '.join(KINDS)}, got {name}")
     call.name, call.x, call.stacked, call.weights = name, x, stacked, []
     as_tensor(first[W_IH], "weight_ih")
     check_float(x, f"{name}: input")
     s.kind, s.dtype, s.directions = KINDS[name], x.dtype_, len(weights)
-    s.gates = 4 if s.kind == RNN_LSTM else 3 if s.kind == RNN_GRU else 1
+    s.gates = 4 if s.kind == RNN_LSTM else 3 if is_gru(s) else 1
     set_layout(call, x, batch_first, batch_sizes)
     s.I = x.shape_[x.ndim_ - 1]
     set_hidden(call, as_tensor(first[W_HH], "weight_hh"),

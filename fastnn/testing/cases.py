@@ -493,6 +493,8 @@ def lstm(rng):
 @cases
 def gru(rng):
     yield from recurrent_cases(rng, 3, 1)
+    for arguments, options in recurrent_cases(rng, 3, 1):
+        yield arguments, {**options, "reset_before": True}
 
 
 @cases

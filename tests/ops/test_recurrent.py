@@ -14,8 +14,8 @@ from fastnn.ops.rnn import recurrent
 from fastnn.testing import directional_error, last_team, levels, num_threads, regions, using_isa
 from tests.references.rnn import REFERENCES
 
-KINDS = ("rnn_tanh", "rnn_relu", "gru", "lstm")
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "gru_reset_before": 3, "lstm": 4}
+KINDS = tuple(GATES)
 
 
 class Problem:
@@ -267,7 +267,7 @@ def test_twice_through_the_graph():
             np.testing.assert_array_equal(t.grad.numpy(), 2 * once[name])
 
 
-@pytest.mark.parametrize("kind", ["rnn_tanh", "gru", "lstm"])
+@pytest.mark.parametrize("kind", ["rnn_tanh", "gru", "gru_reset_before", "lstm"])
 def test_gradients_that_vanish_are_exact(kind):
     """Through so many steps that they become denormal, and the caller's mode stays."""
     problem = Problem(kind, 120, 3, 4, 8)
@@ -329,5 +329,7 @@ def test_messages_name_what_is_wrong():
         call(sizes=[2, 0])
     with pytest.raises(ValueError, match=r"3 steps do not add up to the 6 rows"):
         call(sizes=[2, 2, 1], x=zeros(6, 4))
+    with pytest.raises(ValueError, match=r"is one of rnn_tanh, .* got elman"):
+        recurrent("elman", fastnn.zeros(3, 2, 4), None, None, [(None, None)])
     with pytest.raises(ValueError, match=r"no time step"):
         call(sizes=[])

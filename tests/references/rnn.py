@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 
 
@@ -22,14 +24,17 @@ def lstm_steps(x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr=None, peephole=None):
     return steps
 
 
-def gru_steps(x, h, w_ih, w_hh, b_ih, b_hh):
+def gru_steps(x, h, w_ih, w_hh, b_ih, b_hh, reset_before=False):
     """Time-major: h after each step."""
     steps = []
+    D = h.shape[1]
+    b_hh = np.zeros(3 * D) + b_hh
     for x_t in x:
         x_r, x_z, x_n = np.split(x_t @ w_ih.T + b_ih, 3, axis=1)
         h_r, h_z, h_n = np.split(h @ w_hh.T + b_hh, 3, axis=1)
         r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-        h = (1 - z) * np.tanh(x_n + r * h_n) + z * h
+        h_n = (r * h) @ w_hh[2 * D :].T + b_hh[2 * D :] if reset_before else r * h_n
+        h = (1 - z) * np.tanh(x_n + h_n) + z * h
         steps.append((h,))
     return steps
 
@@ -80,6 +85,7 @@ def projected_lstm_steps(*arguments, weight_hr=None, peephole=None):
 REFERENCES = {
     "lstm": layer(projected_lstm_steps, (numbers_of_h, lambda w_hh: len(w_hh) // 4)),
     "gru": layer(gru_steps, (numbers_of_h,)),
+    "gru_reset_before": layer(functools.partial(gru_steps, reset_before=True), (numbers_of_h,)),
     "rnn_tanh": layer(rnn_steps(np.tanh), (numbers_of_h,)),
     "rnn_relu": layer(rnn_steps(lambda x: np.maximum(x, 0)), (numbers_of_h,)),
 }
