@@ -9,6 +9,7 @@ SOURCES := setup.py pyproject.toml $(shell find csrc fastnn -name '*.[ch]' -o -n
 
 help:
 	@echo "make demo     train a CNN and an LSTM on real digits (ARGS=--help)"
+	@echo "make examples a language model and a classifier of recordings, with recurrent nets"
 	@echo "make test     run the tests (ARGS=-k conv)"
 	@echo "make bench    time the kernels and models (PEERS=torch ARGS='conv rnn')"
 	@echo "make build    compile in place, into $(VENV)"
@@ -40,11 +41,18 @@ build: $(VENV)/built
 demo: $(VENV)/demo $(VENV)/built
 	$(RUN) -m fastnn demo $(ARGS)
 
+examples: $(VENV)/built
+	$(RUN) -m pip install -q --no-deps aeon==1.6.0
+	$(RUN) examples/japanese_vowels.py
+	$(RUN) examples/char_lm.py
+
 test: $(VENV)/demo $(VENV)/built
 	$(RUN) -m pytest -q $(ARGS)
 
 bench: $(VENV)/built
 	$(if $(findstring torch,$(PEERS)),$(RUN) -m pip install -q torch==2.13.0)
+	$(if $(findstring onnxruntime,$(PEERS)),$(RUN) -m pip install -q onnx onnxruntime)
+	$(if $(findstring jax,$(PEERS)),$(RUN) -m pip install -q jax)
 	$(RUN) -m fastnn bench $(if $(PEERS),--peers $(PEERS)) $(ARGS)
 
 lint: $(VENV)/dev
@@ -59,4 +67,4 @@ clean:
 	rm -rf build dist $(VENV) fastnn_cpu.egg-info
 	find fastnn -name '*.so' -delete
 
-.PHONY: help build demo test bench lint wheel clean
+.PHONY: help build demo examples test bench lint wheel clean

@@ -106,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastnn bench", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}")
     parser.add_argument(
-        "--peers", default="", help="libraries to compare with: torch, torch:channels_last"
+        "--peers",
+        default="",
+        help="libraries to compare with: torch, torch:channels_last; for rnn onnxruntime, jax",
     )
     parser.add_argument("--threads", type=int, help="threads of every library")
     parser.add_argument("--rounds", type=int, default=5, help="the median of this many is reported")

@@ -22,6 +22,8 @@ def recurrent(
     )
 
     def build(lib):
+        if hasattr(lib, "recurrent"):  # a peer of another style
+            return lib.recurrent(kind, t, n, inputs, hidden, train, layers, bidirectional)
         net = getattr(lib.nn, kind)(inputs, hidden, layers, bidirectional=bidirectional)
         x = lib.randn(t, n, inputs)
         if not train:

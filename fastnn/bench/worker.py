@@ -11,6 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+# peers of another style: modules of this package that build the calls themselves
+ADAPTERS = {"onnxruntime": "bench.peer_onnxruntime", "jax": "bench.peer_jax"}
+
 
 def library(name: str, threads: int):
     """The namespace to benchmark; fastnn and torch share theirs. name: as in torch, or as in
@@ -18,9 +21,10 @@ def library(name: str, threads: int):
     name, _, layout = name.partition(":")
     if layout not in ("", "channels_last"):
         raise ImportError(f"there is no memory format {layout}, only channels_last")
-    lib = importlib.import_module(name)
-    for part in ("nn", "nn.functional", "optim"):
-        importlib.import_module(f"{name}.{part}")
+    lib = importlib.import_module(ADAPTERS.get(name, name))
+    if name not in ADAPTERS:
+        for part in ("nn", "nn.functional", "optim"):
+            importlib.import_module(f"{name}.{part}")
     lib.set_num_threads(threads)
     lib.manual_seed(0)
     return importlib.import_module("bench.layout").ChannelsLast(lib) if layout else lib

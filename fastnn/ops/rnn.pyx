@@ -19,7 +19,8 @@ from fastnn._kernels.rnn_backward cimport (
     RnnGradients, gate_numbers, rnn_backward, rnn_backward_scratch_bytes,
 )
 from fastnn._kernels.rnn_pack cimport (
-    Matrix, columns_bytes, is_gru, matrix_hh, matrix_hr, matrix_ih, pack_columns, pack_rows, rows_bytes,
+    Matrix, columns_bytes, is_gru, matrix_hh, matrix_hr, matrix_ih, pack_columns, pack_rows,
+    rows_bytes,
 )
 from fastnn._kernels.runtime cimport RNN_LSTM, RNN_TANH
 from fastnn.ops.rnn_shape cimport (
@@ -277,10 +278,10 @@ cdef int run_backward(Node node, Call call, Tensor x, Tensor kept, list weights,
 def recurrent(kind, input, h0, c0, weights, batch_first=False, batch_sizes=None):
     """One recurrent layer over a sequence: (output, h_n), with c_n in the end of an LSTM.
 
-    kind: "rnn_tanh", "rnn_relu", "lstm", "gru" or "gru_reset_before". input (T, N, I), (N, T, I) if batch_first, or
-    (T, I) without a batch; or (rows, I), the rows of each step after those of the step before,
-    with batch_sizes, int64, how many these are. weights: for each direction, one or two,
-    a tuple (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, peephole) as for lstm(); what
+    kind: "rnn_tanh", "rnn_relu", "lstm", "gru" or "gru_reset_before". input (T, N, I), or
+    (N, T, I) if batch_first, or (T, I) without a batch; or (rows, I), the rows of each step
+    after those of the step before, with batch_sizes, int64, how many these are. weights: for
+    each direction, one or two, a tuple (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, peephole) as for lstm(); what
     stands at its end may be left out. States are (directions, N, D) or (directions, D), and
     output is of shape (..., directions * D), the forward direction's numbers first.
     """
