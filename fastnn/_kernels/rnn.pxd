@@ -64,6 +64,8 @@ cdef struct Steps:
 cdef void run_parts(Steps* steps) noexcept nogil
 cdef void lay_out_kept(Direction* d, char* kept) noexcept nogil
 cdef long row_length(const RnnShape* s, long panels) noexcept nogil
+cdef void to_panels(const RnnShape* s, const void* c, int direction, char* panels) noexcept nogil
+cdef void from_panels(const RnnShape* s, const char* panels, void* c, int direction) noexcept nogil
 cdef void weave_peephole(const Direction* d, char* woven) noexcept nogil
 
 cdef inline long time_of(const Direction* d, long k) noexcept nogil:

@@ -32,7 +32,8 @@ cdef enum:
     LARGE_FEW_ROWS = 128     # the same two
     LARGE_BLOCK_ROWS = 32
     GROUP = 4                # tiles of the state's part of gates computed at once
-    CHUNK_BYTES = 131072     # of gates made at a time
+    CHUNK_BYTES = 131072     # of gates made at a time, or of
+    CHUNK_STEPS = 4          # so many steps: they share one reading of w_ih
 
 cdef double NS_PER_FLOP = 0.01
 cdef double NS_PER_BYTE = 0.015      # of weights, when few rows use them
@@ -67,7 +68,7 @@ cdef inline long most_rows(const RnnShape* s) noexcept nogil:
 cdef inline long chunk_of(const RnnShape* s) noexcept nogil:
     """Steps whose gates are made at a time."""
     cdef long step = most_rows(s) * s.gates * s.panels * s.tile * s.size
-    return min(s.T, max(<long>1, CHUNK_BYTES // step))
+    return min(s.T, max(<long>CHUNK_STEPS, CHUNK_BYTES // step))
 
 
 cdef inline long group_of(const RnnShape* s) noexcept nogil:
@@ -327,28 +328,42 @@ cdef void forward_part(void* job, int direction, const Part* part) noexcept nogi
 
 # --- states, from the first to the last -------------------------------------------------------
 
+cdef void to_panels(const RnnShape* s, const void* c, int direction, char* panels) noexcept nogil:
+    """Of a direction, c [directions, N, D] as [panels, N, tile]; zero where there is none."""
+    cdef long panel
+    memset(panels, 0, s.panels * s.N * s.tile * s.size)
+    for panel in range(s.panels if c != NULL else 0):
+        kernels(s.dtype).copy_2d(
+            at(c, direction * s.N * s.D + panel * s.tile, s), s.D, 1,
+            at(panels, panel * s.N * s.tile, s), s.tile, 1,
+            s.N, min(s.tile, s.D - panel * s.tile))
+
+
+cdef void from_panels(const RnnShape* s, const char* panels, void* c, int direction) noexcept nogil:
+    cdef long panel
+    for panel in range(s.panels):
+        kernels(s.dtype).copy_2d(
+            at(panels, panel * s.N * s.tile, s), s.tile, 1,
+            at(c, direction * s.N * s.D + panel * s.tile, s), s.D, 1,
+            s.N, min(s.tile, s.D - panel * s.tile))
+
+
 cdef void start_states(const Direction* d) noexcept nogil:
     cdef const RnnShape* s = d.s
-    cdef long h_row = row_length(s, s.h_panels), panel, copy
+    cdef long h_row = row_length(s, s.h_panels), copy
     memset(d.h, 0, 2 * s.N * h_row * s.size)
     if d.a.h0 != NULL:
         for copy in range(2):
             kernels(s.dtype).copy_2d(at(d.a.h0, d.number * s.N * s.P, s), s.P, 1,
                                      at(d.h, copy * s.N * h_row, s), h_row, 1, s.N, s.P)
     if s.kind == RNN_LSTM:
-        memset(d.c, 0, s.panels * s.N * s.tile * s.size)
-        if d.a.c0 != NULL:
-            for panel in range(s.panels):
-                kernels(s.dtype).copy_2d(
-                    at(d.a.c0, d.number * s.N * s.D + panel * s.tile, s), s.D, 1,
-                    at(d.c, panel * s.N * s.tile, s), s.tile, 1,
-                    s.N, min(s.tile, s.D - panel * s.tile))
+        to_panels(s, d.a.c0, d.number, d.c)
 
 
 cdef void end_states(const Direction* d) noexcept nogil:
     """A row's last step wrote one of the two buffers of h."""
     cdef const RnnShape* s = d.s
-    cdef long h_row = row_length(s, s.h_panels), panel, t, row0 = 0, row1
+    cdef long h_row = row_length(s, s.h_panels), t, row0 = 0, row1
     for t in range(s.T - 1, -1, -1):
         row1 = rows_of(s, t)
         if row1 > row0:
@@ -358,11 +373,7 @@ cdef void end_states(const Direction* d) noexcept nogil:
                 row1 - row0, s.P)
             row0 = row1
     if s.kind == RNN_LSTM:
-        for panel in range(s.panels):
-            kernels(s.dtype).copy_2d(
-                at(d.c, panel * s.N * s.tile, s), s.tile, 1,
-                at(d.a.c_n, d.number * s.N * s.D + panel * s.tile, s), s.D, 1,
-                s.N, min(s.tile, s.D - panel * s.tile))
+        from_panels(s, d.c, d.a.c_n, d.number)
 
 
 cdef void weave_biases(const Direction* d) noexcept nogil:

@@ -8,7 +8,8 @@ of the h before. The gradients of input and weights are products over all steps 
 from libc.string cimport memset
 
 from fastnn._kernels.rnn cimport (
-    Direction, Part, Steps, lay_out_kept, row_length, run_parts, time_of, weave_peephole,
+    Direction, Part, Steps, from_panels, lay_out_kept, row_length, run_parts, time_of, to_panels,
+    weave_peephole,
 )
 from fastnn._kernels.rnn_pack cimport (
     Matrix, at, has_middle, is_gru, is_projected, matrix_hh, matrix_hr, matrix_ih, padded, rows_of,
@@ -158,35 +159,23 @@ cdef void backward_part(void* job, int direction, const Part* part) noexcept nog
 cdef void start_gradients(const Backward* b, const Direction* d) noexcept nogil:
     """dh and dc after the last step."""
     cdef const RnnShape* s = d.s
-    cdef long h_row = row_length(s, s.h_panels), panel
+    cdef long h_row = row_length(s, s.h_panels)
     memset(d.h, 0, s.N * h_row * s.size)
     if b.g.dh_n != NULL:
         kernels(s.dtype).copy_2d(at(b.g.dh_n, d.number * s.N * s.P, s), s.P, 1, d.h, h_row, 1,
                                  s.N, s.P)
-    if s.kind != RNN_LSTM:
-        return
-    memset(d.c, 0, s.panels * s.N * s.tile * s.size)
-    if b.g.dc_n != NULL:
-        for panel in range(s.panels):
-            kernels(s.dtype).copy_2d(
-                at(b.g.dc_n, d.number * s.N * s.D + panel * s.tile, s), s.D, 1,
-                at(d.c, panel * s.N * s.tile, s), s.tile, 1,
-                s.N, min(s.tile, s.D - panel * s.tile))
+    if s.kind == RNN_LSTM:
+        to_panels(s, b.g.dc_n, d.number, d.c)
 
 
 cdef void end_gradients(const Backward* b, const Direction* d) noexcept nogil:
     """dh0 and dc0: what the first step left."""
     cdef const RnnShape* s = d.s
-    cdef long panel
     if b.g.dh0 != NULL:
         kernels(s.dtype).copy_2d(d.h, row_length(s, s.h_panels), 1,
                                  at(b.g.dh0, d.number * s.N * s.P, s), s.P, 1, s.N, s.P)
     if b.g.dc0 != NULL:
-        for panel in range(s.panels):
-            kernels(s.dtype).copy_2d(
-                at(d.c, panel * s.N * s.tile, s), s.tile, 1,
-                at(b.g.dc0, d.number * s.N * s.D + panel * s.tile, s), s.D, 1,
-                s.N, min(s.tile, s.D - panel * s.tile))
+        from_panels(s, d.c, b.g.dc0, d.number)
 
 
 # --- after the steps --------------------------------------------------------------------------

@@ -281,9 +281,10 @@ def recurrent(kind, input, h0, c0, weights, batch_first=False, batch_sizes=None)
     kind: "rnn_tanh", "rnn_relu", "lstm", "gru" or "gru_reset_before". input (T, N, I), or
     (N, T, I) if batch_first, or (T, I) without a batch; or (rows, I), the rows of each step
     after those of the step before, with batch_sizes, int64, how many these are. weights: for
-    each direction, one or two, a tuple (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, peephole) as for lstm(); what
-    stands at its end may be left out. States are (directions, N, D) or (directions, D), and
-    output is of shape (..., directions * D), the forward direction's numbers first.
+    each direction, one or two, a tuple (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr,
+    peephole) as for lstm(); what stands at its end may be left out. States are (directions, N,
+    D) or (directions, D), and output is of shape (..., directions * D), the forward
+    direction's numbers first.
     """
     return run(checked_call(kind, input, h0, c0, weights, batch_first, batch_sizes, True))
 

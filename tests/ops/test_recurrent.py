@@ -12,6 +12,7 @@ from fastnn.ops.pointwise import add, mul
 from fastnn.ops.reduce import sum as sum_all
 from fastnn.ops.rnn import recurrent
 from fastnn.testing import directional_error, last_team, levels, num_threads, regions, using_isa
+from tests.guard import guarded
 from tests.references.rnn import REFERENCES
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "gru_reset_before": 3, "lstm": 4}
@@ -241,6 +242,30 @@ def test_one_node_and_as_many_regions_for_any_length(kind):
             assert len(nodes) == 1
     assert counts[0] == counts[1]
     assert 0 < sum(counts[0]) < 16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", levels())
+def test_nothing_is_read_beyond_the_arguments(level, kind):
+    """Every argument and the gradient end where memory must not be touched."""
+
+    def at_the_end(array):
+        copy = guarded(array.size, np.float32).reshape(array.shape)
+        copy[...] = array
+        return from_numpy(copy)
+
+    sizes = [9, 5, 5, 1]
+    with using_isa(level):
+        for problem in (
+            Problem(kind, 2, 3, 5, 7, directions=2),
+            Problem(kind, len(sizes), sizes[0], 19, 17, sizes=sizes),
+            *[Problem(kind, 3, 9, 5, 23, P=7, peephole=True)] * (kind == "lstm"),
+        ):
+            values = problem.values.items()
+            given = {name: at_the_end(value).requires_grad_() for name, value in values}
+            outputs = problem.run(given)
+            for y in outputs:
+                y.backward(at_the_end(np.ones(y.shape)), retain_graph=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

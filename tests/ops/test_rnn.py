@@ -1,9 +1,7 @@
 """The LSTM against backpropagation through time in NumPy, and what its path, threads,
 layouts and graph must do."""
 
-import ctypes
 import itertools
-import mmap
 
 import numpy as np
 import pytest
@@ -296,29 +294,6 @@ def test_what_memory_held_before_does_not_matter(dtype):
     y, _, _ = lstm(*given)
     y.backward(from_numpy(np.ones(y.shape, dtype)))
     assert all(np.isfinite(t.grad.numpy()).all() for t in given)
-
-
-def at_a_guard_page(array):
-    """A copy that ends where memory must not be read."""
-    page = mmap.PAGESIZE
-    size = (array.nbytes + page - 1) // page * page
-    memory = mmap.mmap(-1, size + page)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mprotect(ctypes.c_void_p(address + size), ctypes.c_size_t(page), 0) == 0
-    copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
-@pytest.mark.parametrize("level", levels())
-def test_nothing_is_read_beyond_the_arguments(level):
-    with using_isa(level):
-        for shape in [(2, 3, 5, 7), (2, 9, 19, 17)]:
-            guarded = [at_a_guard_page(v.astype(np.float32)) for v in arrays(*shape)]
-            given = [from_numpy(v).requires_grad_() for v in guarded]
-            y, _, _ = lstm(*given)
-            y.backward(from_numpy(at_a_guard_page(np.ones(y.shape, np.float32))))
 
 
 def test_messages_name_the_shapes():
