@@ -8,6 +8,12 @@
  * every size, and sums cut into blocks of k, give the same bits.
  * Called by _kernels/gemm.pyx, conv.pyx and rnn.pyx. */
 
+#if REAL_BITS == 32 && VL > 1
+#define GEMM_UNROLL _Pragma("GCC unroll 2")
+#else
+#define GEMM_UNROLL /* the wheel stays small */
+#endif
+
 INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile_args *t)
 {
     const long last = t->n - (W - 1) * VL; /* columns in the last vector */
@@ -34,7 +40,7 @@ INLINE void gemm_tile(const int MR, const int W, const int tail, const gemm_tile
         const real *b = (const real *)t->b + batch * t->b_batch;
         /* twice, and one prefetch a cache line: beside a busy sibling thread the instructions
          * that are no arithmetic decide (6x2 tiles, Zen 3, avx2: 66 -> 75 GFLOP/s) */
-        _Pragma("GCC unroll 2") for (long k = 0; k < t->k; k++) {
+        GEMM_UNROLL for (long k = 0; k < t->k; k++) {
             vec bv[GEMM_WIDTHS];
             UNROLL for (int w = 0; w < W; w++)
                 bv[w] = tail && w == W - 1 ? v_load_n(b + w * VL, last) : v_load(b + w * VL);
