@@ -48,6 +48,10 @@ cdef class Packs:
     cdef int count
     cdef char* own[6]
     cdef size_t[6] nbytes
+    cdef list images             # in use: another thread may drop them from their weights
+
+    def __cinit__(self):
+        self.images = []
 
     def __dealloc__(self):
         cdef int i
@@ -64,6 +68,8 @@ cdef class Packs:
         key[4], key[5], key[6], key[7] = m.s.tile, m.turned, by_rows, m.s.size
         key[PACK_KEY - 1] = RNN_IMAGE
         image = packed_image(w.storage, key, nbytes)
+        if image is not None:
+            self.images.append(image)
         if image is not None and not image.busy:
             return image.data
         if image is None:
