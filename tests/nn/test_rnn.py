@@ -224,6 +224,29 @@ def test_two_layers_over_two_thousand_steps():
     np.testing.assert_array_equal(values(state[0]), values(h))
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_that_change_are_packed_anew(name):
+    """From the second call on they stay packed, until then."""
+    layer, other = LAYERS[name][1](20, 30), LAYERS[name][1](20, 30)
+    x = fastnn.randn(4, 9, 20)
+
+    def same():
+        other.load_state_dict(layer.state_dict())
+        for net in (layer, other):
+            net.zero_grad()
+            net(x)[0].sum().backward()
+        np.testing.assert_array_equal(values(layer(x)[0]), values(other(x)[0]))
+        for p, q in zip(layer.parameters(), other.parameters(), strict=True):
+            np.testing.assert_array_equal(values(p.grad), values(q.grad))
+
+    for _ in range(3):
+        same()
+    with fastnn.no_grad():
+        layer.weight_hh_l0.mul_(0.5)
+        layer.weight_ih_l0[3] = 2.0
+    same()
+
+
 def test_messages():
     layer = nn.LSTM(5, 4)
     with pytest.raises(ValueError, match=r"2-D or 3-D input, got shape \(5,\)"):
