@@ -147,7 +147,8 @@ INLINE void gemm_pack_rows(const real *src, long si, real *dst, long k, long col
         return;
     }
     long i = 0;
-    if (cols == nr && 2 * nr >= VL && nr + VL <= si) /* what a row writes and reads too much, the next one has */
+    /* in whole vectors: what a row reads too much is the next one's, which overwrites the rest */
+    if (cols == nr && 2 * nr >= VL && nr + VL <= si)
         for (; i + 2 < k; i++, src += si, dst += nr)
             for (long j = 0; j < nr; j += VL) v_store(dst + j, v_load(src + j));
     for (; i < k; i++, src += si, dst += nr)

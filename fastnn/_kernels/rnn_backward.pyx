@@ -55,17 +55,33 @@ cdef void sum_dh(const Backward* b, const Direction* d, const Part* part, long t
         kernels(s.dtype).rnn_backward[RNN_LINEAR](&g)
 
 
+cdef Product product_of(const Direction* d, const char* tiles, const Part* part, long t, long count,
+                        const char* w, long gates) noexcept nogil:
+    """The rows of time t in `count` tiles of gradients, times a weight packed by rows for `gates`
+    tiles; where it goes is still to be said."""
+    cdef const RnnShape* s = d.s
+    cdef Product p
+    p.s, p.a = s, at(tiles, (start_of(s, t) + part.n0) * s.tile, s)
+    p.a_row, p.a_batch, p.batches, p.k = s.tile, s.rows * s.tile, count, s.tile
+    p.b, p.b_tile = w, gates * s.tile * s.tile
+    p.c_tile, p.bias, p.columns = s.tile, NULL, 0
+    return p
+
+
+cdef void give_dm(const Backward* b, const Direction* d, const Part* part, Product p,
+                  long rows) noexcept nogil:
+    """dm = p, of the part's hidden units"""
+    p.c_row, p.accumulate = row_length(d.s, d.s.panels), False
+    p.c = at(b.dm[d.number], part.n0 * p.c_row, d.s)
+    multiply(&p, rows, part.panel0, part.panel1)
+
+
 cdef void unproject(const Backward* b, const Direction* d, const Part* part, long t,
                     long rows) noexcept nogil:
     """dm = dh_sum w_hr"""
     cdef const RnnShape* s = d.s
-    cdef long m_row = row_length(s, s.panels)
-    cdef Product p = Product(
-        s, at(b.dh_sum[d.number], (start_of(s, t) + part.n0) * s.tile, s), s.tile,
-        s.rows * s.tile, s.h_panels, s.tile,
-        d.a.w[d.number].w_hr, s.h_panels * s.tile * s.tile,
-        at(b.dm[d.number], part.n0 * m_row, s), m_row, s.tile, False, NULL, 0)
-    multiply(&p, rows, part.panel0, part.panel1)
+    give_dm(b, d, part, product_of(d, b.dh_sum[d.number], part, t, s.h_panels,
+                                   d.a.w[d.number].w_hr, s.h_panels), rows)
 
 
 cdef void gates_backward(const Backward* b, const Direction* d, const Part* part, long t,
@@ -100,13 +116,12 @@ cdef void states_backward(const Backward* b, const Direction* d, const Part* par
                           long rows) noexcept nogil:
     """dh of the step before (+)= dgates w_hh; what fed m does not belong to it."""
     cdef const RnnShape* s = d.s
-    cdef long h_row = row_length(s, s.h_panels), first = s.h_slot * s.panels * s.rows
     cdef long gates = 2 if s.kind == RNN_GRU_BEFORE else s.gates
-    cdef Product p = Product(
-        s, at(b.dgates[d.number], (first + start_of(s, t) + part.n0) * s.tile, s), s.tile,
-        s.rows * s.tile, gates * s.panels, s.tile,
-        d.a.w[d.number].w_hh, s.gates * s.panels * s.tile * s.tile,
-        at(d.h, part.n0 * h_row, s), h_row, s.tile, is_gru(s), NULL, 0)
+    cdef Product p = product_of(
+        d, at(b.dgates[d.number], s.h_slot * s.panels * s.rows * s.tile, s), part, t,
+        gates * s.panels, d.a.w[d.number].w_hh, s.gates * s.panels)
+    p.c_row, p.accumulate = row_length(s, s.h_panels), is_gru(s)
+    p.c = at(d.h, part.n0 * p.c_row, s)
     multiply(&p, rows, part.tile0, part.tile1)
 
 
@@ -114,14 +129,9 @@ cdef void middle_backward(const Backward* b, const Direction* d, const Part* par
                           long rows) noexcept nogil:
     """Of a GRU that resets before: dm = dgates of n, times its rows of w_hh; from it, those of r"""
     cdef const RnnShape* s = d.s
-    cdef long m_row = row_length(s, s.panels)
-    cdef Product p = Product(
-        s, at(b.dgates[d.number], (start_of(s, t) + part.n0) * s.tile, s), s.tile,
-        s.rows * s.tile, s.panels, s.tile,
-        at(d.a.w[d.number].w_hh, 2 * s.panels * s.tile * s.tile, s),
-        s.gates * s.panels * s.tile * s.tile,
-        at(b.dm[d.number], part.n0 * m_row, s), m_row, s.tile, False, NULL, 0)
-    multiply(&p, rows, part.panel0, part.panel1)
+    give_dm(b, d, part, product_of(
+        d, b.dgates[d.number], part, t, s.panels,
+        at(d.a.w[d.number].w_hh, 2 * s.panels * s.tile * s.tile, s), s.gates * s.panels), rows)
     gates_backward(b, d, part, t, rows, RNN_RESET)
 
 
