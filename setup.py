@@ -46,6 +46,12 @@ KERNEL_FLAGS = [*COMMON, "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-
 KERNEL_FLAGS += [] if DEBUG else ["-O3"]
 # float64 is there for checks more than for speed: 40 KB less wheel for each level
 SIZE_FLAGS = {32: [], 64: [] if DEBUG else ["-O2"]}
+# operations that are called seldom, or once for much work: 85 KB less wheel, and a call of them
+# takes 10 % longer than it would
+SELDOM = {
+    "creation", "deviation", "embedding_bag", "extreme", "gather", "index", "join", "pad",
+    "random", "rnn_shape", "unpool",
+}  # fmt: skip
 CYTHON_FLAGS = [*COMMON, "-Wno-unused-function"] + ([] if DEBUG else ["-O2"])
 LINK_FLAGS = SANITIZE if DEBUG else [] if sys.platform == "darwin" else ["-Wl,-s"]
 
@@ -59,7 +65,7 @@ def extensions():
             ".".join(relative.with_suffix("").parts),
             [str(relative)],
             include_dirs=["csrc", *numpy_include(source)],
-            extra_compile_args=list(CYTHON_FLAGS),
+            extra_compile_args=[*CYTHON_FLAGS, *(["-Os"] if is_seldom(relative) else [])],
             extra_link_args=list(LINK_FLAGS),
             depends=[str(path) for path in CSRC]
             if is_table_owner(relative)
@@ -73,6 +79,10 @@ CSRC = sorted((ROOT / "csrc").rglob("*.[ch]"))
 
 def is_table_owner(relative):
     return ".".join(relative.with_suffix("").parts) == TABLE_OWNER
+
+
+def is_seldom(relative):
+    return not DEBUG and relative.parent.name == "ops" and relative.stem in SELDOM
 
 
 def numpy_include(source):

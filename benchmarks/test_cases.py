@@ -2,17 +2,13 @@
 
 pytest benchmarks --benchmark-only -k conv
 pytest benchmarks --benchmark-autosave --benchmark-compare
+pytest benchmarks --deepbench -k deepbench
 """
 
-import pytest
 
-import fastnn
-from fastnn.bench.cases import all_cases
-
-
-@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.key.replace(" ", "-"))
-def test_case(benchmark, case):
+def test_case(benchmark, lib, case):
+    lib.begin(case.key)
     benchmark.group = case.group
     if case.flops:
         benchmark.extra_info["flops"] = case.flops
-    benchmark(case.build(fastnn))
+    benchmark(case.build(lib).call)

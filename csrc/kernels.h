@@ -150,6 +150,10 @@ typedef void (*norm_back_fn)(const void *dy, const void *x, const void *mean, co
                              const void *shift, const void *offset, const void *slope, void *dx,
                              long rows, long step, long n);
 
+/* peak.h: streams of n numbers, from a and b to c */
+enum { PEAK_READ, PEAK_COPY, PEAK_ADD, PEAK_KINDS };
+typedef void (*peak_fn)(const void *a, const void *b, void *c, long n);
+
 /* loss.h */
 enum { LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS };
 
@@ -372,9 +376,9 @@ typedef struct {
                          const void *x, const void *a, void *y);
     void (*random_integers)(const random_stream *s, long first, long n, int64_t low,
                             uint64_t range, int64_t *y);
-    /* peak.h: 24 * vl operations a round; a copy of n numbers, a multiple of 4 * vl */
+    /* peak.h: 24 * vl operations a round; a stream of n numbers, a multiple of 8 * vl */
     void (*peak_fma)(long rounds, void *y);
-    void (*peak_copy)(const void *src, void *dst, long n);
+    peak_fn peak_stream[PEAK_KINDS];
 
     /* rnn.h */
     rnn_gates_fn rnn_forward[RNN_KINDS], rnn_backward[RNN_KINDS];

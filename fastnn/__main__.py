@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show_config()
         return 0
     if command == "bench":
-        from fastnn.bench.report import main as bench
+        from fastnn.bench.command import main as bench
 
         return bench(arguments)
     if command == "demo":

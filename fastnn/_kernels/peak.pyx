@@ -1,4 +1,4 @@
-"""The machine's own limits: FMA peak and copy bandwidth, for the benchmark.
+"""The machine's own limits: FMA peak and bandwidth of each cache, for the benchmark.
 
 Each thread of the team is bound to one CPU of the process while it measures, so
 that two threads never share one."""
@@ -8,7 +8,16 @@ import time
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastnn._kernels.runtime cimport FLOAT32, FLOAT64, fastnn_kernels, kernels, parallel_team
+from fastnn._kernels.runtime cimport (
+    FLOAT32,
+    FLOAT64,
+    PEAK_ADD,
+    PEAK_COPY,
+    PEAK_READ,
+    fastnn_kernels,
+    kernels,
+    parallel_team,
+)
 
 cdef extern from *:
     """
@@ -41,13 +50,19 @@ cdef extern from *:
     void mask_set(const cpu_mask* mask) noexcept nogil
     void mask_one(const cpu_mask* mask, int which, cpu_mask* one) noexcept nogil
 
+cdef enum:
+    STREAM_UNIT = 128            # numbers; a multiple of eight vectors of any level
+
+STREAMS = {"read": PEAK_READ, "copy": PEAK_COPY, "add": PEAK_ADD}
+
 cdef struct Probe:
     const fastnn_kernels* table
     cpu_mask allowed
     long rounds
-    char* src
-    char* dst
-    long n                       # numbers to copy, all threads together
+    int kind                     # of stream
+    int arrays                   # that the stream touches
+    char* memory
+    long n                       # numbers of one array, all threads together
     int team
     double[64] sink              # eight apart, a cache line each
 
@@ -63,15 +78,25 @@ cdef void fma_task(void* context, int thread, int team) noexcept nogil:
     mask_set(&probe.allowed)
 
 
-cdef void copy_task(void* context, int thread, int team) noexcept nogil:
+cdef long part_of(const Probe* probe, int team) noexcept nogil:
+    """The numbers of one array that each thread of the team streams."""
+    return probe.n // team // STREAM_UNIT * STREAM_UNIT
+
+
+cdef void stream_task(void* context, int thread, int team) noexcept nogil:
+    """A thread's arrays lie side by side, so that small ones stay in its own caches."""
     cdef Probe* probe = <Probe*>context
     cdef cpu_mask one
-    cdef long part = probe.n // team // 1024 * 1024
+    cdef long part = part_of(probe, team)
+    cdef char* a = probe.memory + 4 * part * probe.arrays * thread
+    cdef char* c = a + 4 * part * (probe.arrays - 1)
+    cdef void* out = c if probe.kind != PEAK_READ else <char*>&probe.sink[thread % 8 * 8]
     mask_one(&probe.allowed, thread, &one)
     mask_set(&one)
     if thread == 0:
         probe.team = team
-    probe.table.peak_copy(probe.src + 4 * part * thread, probe.dst + 4 * part * thread, part)
+    for _ in range(probe.rounds):
+        probe.table.peak_stream[probe.kind](a, a + 4 * part, out, part)
     mask_set(&probe.allowed)
 
 
@@ -95,28 +120,40 @@ def fma_peak(int threads, bint double_precision=False, int repeats=5, double sec
     return best
 
 
-def copy_bandwidth(int threads, long nbytes=1 << 28, int repeats=5):
-    """Bytes read plus bytes written a second, copying nbytes, best of `repeats`."""
+def stream_bandwidth(str kind, int threads, long nbytes, int repeats=5, double seconds=0.02):
+    """Bytes read and written a second, best of `repeats`, by threads that stream again and again
+    through nbytes of memory, each through its own part.
+
+    kind: "read" (a sum), "copy" (an array to another) or "add" (two arrays to a third).
+    nbytes: of all arrays of all threads together."""
     cdef Probe probe
     cdef double best = 0, began, spent
-    nbytes = nbytes // (1 << 16) * (1 << 16)
+    if kind not in STREAMS:
+        raise ValueError(f"kind must be one of {', '.join(STREAMS)}, not {kind!r}")
     probe.table = kernels(FLOAT32)
-    probe.n = nbytes // 4
+    probe.kind = STREAMS[kind]
+    probe.arrays = probe.kind + 1
+    probe.n = nbytes // 4 // probe.arrays
+    if threads < 1 or part_of(&probe, threads) == 0:
+        raise ValueError(f"{nbytes} bytes are too few for {threads} threads to stream")
     mask_get(&probe.allowed)
-    probe.src = <char*>malloc(nbytes)
-    probe.dst = <char*>malloc(nbytes)
-    if probe.src == NULL or probe.dst == NULL:
-        free(probe.src)
-        free(probe.dst)
-        raise MemoryError(f"cannot allocate 2 x {nbytes} bytes to measure bandwidth")
-    memset(probe.src, 1, nbytes)
-    memset(probe.dst, 2, nbytes)
+    probe.memory = <char*>malloc(nbytes)
+    if probe.memory == NULL:
+        raise MemoryError(f"cannot allocate {nbytes} bytes to measure bandwidth")
+    memset(probe.memory, 1, nbytes)  # zeros could be one page of the system, mapped many times
+    probe.rounds = 1
     for _ in range(repeats):
-        began = time.perf_counter()
-        with nogil:
-            parallel_team(copy_task, &probe, threads)
-        spent = time.perf_counter() - began
-        best = max(best, 2.0 * (probe.n // probe.team // 1024 * 1024 * probe.team * 4) / spent)
-    free(probe.src)
-    free(probe.dst)
+        while True:
+            began = time.perf_counter()
+            with nogil:
+                parallel_team(stream_task, &probe, threads)
+            spent = time.perf_counter() - began
+            if spent >= seconds:
+                break
+            probe.rounds *= 2
+        best = max(
+            best,
+            4.0 * probe.arrays * part_of(&probe, probe.team) * probe.team * probe.rounds / spent,
+        )
+    free(probe.memory)
     return best

@@ -50,6 +50,9 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*arg_fn)(const void* x, long rows, long row_step, long n,
                             int64_t* index, void* value) noexcept nogil
     enum:
+        PEAK_READ, PEAK_COPY, PEAK_ADD, PEAK_KINDS
+    ctypedef void (*peak_fn)(const void* a, const void* b, void* c, long n) noexcept nogil
+    enum:
         LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS
     ctypedef double (*loss_sum_fn)(const void* x, const void* t, long n, double p) noexcept nogil
     ctypedef void (*loss_each_fn)(const void* x, const void* t, long n, double p,
@@ -216,7 +219,7 @@ cdef extern from "kernels.h" nogil:
                                 long n) noexcept nogil
         pointwise_fn* pointwise
         void (*peak_fma)(long rounds, void* y) noexcept nogil
-        void (*peak_copy)(const void* src, void* dst, long n) noexcept nogil
+        peak_fn peak_stream[PEAK_KINDS]
         softmax_fn[6] softmax_rows
         softmax_fn[6] softmax_columns
         void (*cross_entropy)(const cross_entropy_args* t) noexcept nogil

@@ -4,63 +4,70 @@ The operands stay the same from call to call, as the weights of inference do, so
 are used again; a training step, where each call meets new weights, is a case of `models`.
 """
 
-from .case import Case, inference, training
+from .case import Case, both
 
 
-def matmul(m: int, n: int, k: int) -> Case:
+def matmul(m: int, n: int, k: int, group="gemm", transposed=(False, False), quick=False) -> Case:
+    """An (m, k) matrix times a (k, n) one; each may be the transposed view of the other shape."""
+
+    def operand(lib, rows, columns, turned):
+        return lib.randn(columns, rows).T if turned else lib.randn(rows, columns)
+
     def build(lib):
-        a, b = lib.randn(m, k), lib.randn(k, n)
-        return inference(lib, lambda: a @ b)
+        a, b = operand(lib, m, k, transposed[0]), operand(lib, k, n, transposed[1])
+        return lib.inference(lambda: a @ b)
 
-    return Case("gemm", f"{m}x{k} @ {k}x{n}", build, 2.0 * m * n * k, 4.0 * (m * k + k * n + m * n))
+    left, right = (" T" if turned else "" for turned in transposed)
+    return Case(
+        group,
+        f"{m}x{k}{left} @ {k}x{n}{right}",
+        build,
+        flops=2.0 * m * n * k,
+        nbytes=4.0 * (m * k + k * n + m * n),
+        quick=quick,
+    )
 
 
 def batched(count: int, size: int) -> Case:
     def build(lib):
         a, b = lib.randn(count, size, size), lib.randn(count, size, size)
-        return inference(lib, lambda: a @ b)
+        return lib.inference(lambda: a @ b)
 
     return Case(
-        "gemm", f"{count} x ({size}x{size} @ {size}x{size})", build,
-        2.0 * count * size**3, 12.0 * count * size**2,
-    )  # fmt: skip
+        "gemm",
+        f"{count} x ({size}x{size} @ {size}x{size})",
+        build,
+        flops=2.0 * count * size**3,
+        nbytes=12.0 * count * size**2,
+    )
 
 
-def linear(n: int, inputs: int, outputs: int, train: bool = False) -> Case:
+def linear(n: int, inputs: int, outputs: int, train: bool = False, quick=False) -> Case:
     passes = 3 if train else 1
 
     def build(lib):
         x, w, b = lib.randn(n, inputs), lib.randn(outputs, inputs), lib.randn(outputs)
-        leaves = [x, w, b]
 
         def forward():
             return lib.nn.functional.linear(x, w, b)
 
         if not train:
-            return inference(lib, forward)
-        for leaf in leaves:
-            leaf.requires_grad_()
-        return training(lib, forward, lib.randn(n, outputs), leaves)
+            return lib.inference(forward)
+        return lib.training(forward, [x, w, b], lib.randn(n, outputs))
 
     return Case(
         "gemm",
         f"linear {n} x {inputs}->{outputs}{' train' if train else ''}",
         build,
-        passes * 2.0 * n * inputs * outputs,
-        passes * 4.0 * (n * inputs + inputs * outputs + n * outputs),
+        flops=passes * 2.0 * n * inputs * outputs,
+        nbytes=passes * 4.0 * (n * inputs + inputs * outputs + n * outputs),
+        train=train,
+        quick=quick,
     )
 
 
-LAYERS = [
-    (64, 64, 32),
-    (64, 784, 256),
-    (64, 256, 128),
-    (64, 128, 10),
-    (128, 1024, 1024),
-    (1024, 400, 400),
-]
 CASES = [
-    *[matmul(s, s, s) for s in (16, 32, 64, 128, 256, 512, 1024, 2048)],
+    *[matmul(s, s, s, quick=s in (64, 1024)) for s in (16, 32, 64, 128, 256, 512, 1024, 2048)],
     matmul(100, 100, 100),
     matmul(300, 300, 300),
     matmul(4, 1024, 1024),
@@ -70,9 +77,15 @@ CASES = [
     matmul(1024, 1024, 16),
     matmul(64, 64, 8192),
     batched(64, 64),
-    matmul(1, 1024, 1024),
+    matmul(1, 1024, 1024, quick=True),
     matmul(1024, 1, 1024),
     matmul(1, 256, 784),
-    *[linear(1, inputs, outputs) for inputs, outputs in ((784, 256), (1024, 1024))],
-    *[linear(*layer, train=train) for layer in LAYERS for train in (False, True)],
+    linear(1, 784, 256),
+    linear(1, 1024, 1024),
+    *both(linear, 64, 64, 32),
+    *both(linear, 64, 784, 256, quick=True),
+    *both(linear, 64, 256, 128),
+    *both(linear, 64, 128, 10),
+    *both(linear, 128, 1024, 1024),
+    *both(linear, 1024, 400, 400),
 ]

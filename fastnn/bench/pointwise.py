@@ -1,90 +1,103 @@
-"""Pointwise operations, softmax, losses and norms, forward and backward."""
+"""Pointwise operations, softmax and losses, forward, and forward with backward."""
 
-from collections.abc import Callable
-from math import prod
-from typing import Any
-
-from .case import Case, training
+from .case import Case, both
 
 
-def activation(name: str, numbers: int) -> Case:
+def activation(name: str, numbers: int, train=False, random=False, quick=False) -> Case:
     def build(lib):
         function = getattr(lib.nn.functional, name, None) or getattr(lib, name)
-        x, gradient = lib.randn(numbers).requires_grad_(), lib.randn(numbers)
-        return training(lib, lambda: function(x), gradient, [x])
+        x = lib.randn(numbers)
+        if not train:
+            return lib.inference(lambda: function(x))
+        return lib.training(lambda: function(x), [x], lib.randn(numbers))
 
-    return Case("pointwise", f"{name} {numbers:,} train", build, 0.0, 5 * 4.0 * numbers)
+    return Case(
+        "pointwise",
+        f"{name} {numbers:,}{' train' if train else ''}",
+        build,
+        nbytes=(5 if train else 2) * 4.0 * numbers,
+        train=train,
+        random=random,
+        quick=quick,
+    )
 
 
-def binary(name: str, numbers: int) -> Case:
+def binary(name: str, numbers: int, train=False) -> Case:
+    """The gradients of a sum are the gradient that arrives, of a product two products."""
+
     def build(lib):
-        x, y = lib.randn(numbers).requires_grad_(), lib.randn(numbers).requires_grad_()
-        gradient = lib.randn(numbers)
-        return training(lib, lambda: getattr(lib, name)(x, y), gradient, [x, y])
+        x, y = lib.randn(numbers), lib.randn(numbers)
+        if not train:
+            return lib.inference(lambda: getattr(lib, name)(x, y))
+        return lib.training(lambda: getattr(lib, name)(x, y), [x, y], lib.randn(numbers))
 
-    return Case("pointwise", f"{name} {numbers:,} train", build, 0.0, 9 * 4.0 * numbers)
+    arrays = {"add": 5, "mul": 8}[name] if train else 3
+    return Case(
+        "pointwise",
+        f"{name} {numbers:,}{' train' if train else ''}",
+        build,
+        nbytes=arrays * 4.0 * numbers,
+        train=train,
+    )
 
 
-def softmax(rows: int, columns: int) -> Case:
+def softmax(name: str, rows: int, columns: int, train=False, quick=False) -> Case:
     def build(lib):
-        x, gradient = lib.randn(rows, columns).requires_grad_(), lib.randn(rows, columns)
-        return training(lib, lambda: lib.nn.functional.softmax(x, dim=1), gradient, [x])
+        x = lib.randn(rows, columns)
 
-    return Case("pointwise", f"softmax {rows}x{columns} train", build, 0.0, 20.0 * rows * columns)
+        def forward():
+            return getattr(lib.nn.functional, name)(x, dim=1)
+
+        if not train:
+            return lib.inference(forward)
+        return lib.training(forward, [x], lib.randn(rows, columns))
+
+    return Case(
+        "pointwise",
+        f"{name} {rows}x{columns}{' train' if train else ''}",
+        build,
+        nbytes=(5 if train else 2) * 4.0 * rows * columns,
+        train=train,
+        quick=quick,
+    )
 
 
 def cross_entropy(rows: int, classes: int) -> Case:
     def build(lib):
-        x, target = lib.randn(rows, classes).requires_grad_(), lib.randint(0, classes, (rows,))
-        return training(lib, lambda: lib.nn.functional.cross_entropy(x, target), None, [x])
+        x, target = lib.randn(rows, classes), lib.randint(0, classes, (rows,))
+        return lib.training(lambda: lib.nn.functional.cross_entropy(x, target), [x])
 
     return Case(
-        "pointwise", f"cross_entropy {rows}x{classes} train", build, 0.0, 12.0 * rows * classes
-    )
-
-
-def batch_norm(n: int, c: int, size: int) -> Case:
-    numbers = n * c * size * size
-
-    def build(lib):
-        x, gradient = lib.randn(n, c, size, size).requires_grad_(), lib.randn(n, c, size, size)
-        norm = lib.nn.BatchNorm2d(c)
-        return training(lib, lambda: norm(x), gradient, [x, norm.weight, norm.bias])
-
-    return Case("pointwise", f"batch_norm {n}x{c}x{size}x{size} train", build, 0.0, 24.0 * numbers)
-
-
-def layer(text: str, shape: tuple[int, ...], make: Callable[[Any], Any]) -> Case:
-    def build(lib):
-        x, gradient, module = lib.randn(*shape).requires_grad_(), lib.randn(*shape), make(lib.nn)
-        return training(lib, lambda: module(x), gradient, [x, *module.parameters()])
-
-    return Case("pointwise", f"{text} train", build, 0.0, 20.0 * prod(shape))
+        "pointwise", f"cross_entropy {rows}x{classes} train", build,
+        nbytes=2 * 4.0 * rows * classes, train=True, quick=True,
+    )  # fmt: skip
 
 
 def mse_loss(numbers: int) -> Case:
     def build(lib):
-        x, target = lib.randn(numbers).requires_grad_(), lib.randn(numbers)
-        return training(lib, lambda: lib.nn.functional.mse_loss(x, target), None, [x])
+        x, target = lib.randn(numbers), lib.randn(numbers)
+        return lib.training(lambda: lib.nn.functional.mse_loss(x, target), [x])
 
-    return Case("pointwise", f"mse_loss {numbers:,} train", build, 0.0, 5 * 4.0 * numbers)
+    return Case(
+        "pointwise", f"mse_loss {numbers:,} train", build, nbytes=3 * 4.0 * numbers, train=True
+    )
 
 
 CASES = [
-    *[
-        activation(name, 1 << 20)
-        for name in ("relu", "sigmoid", "tanh", "gelu", "elu", "exp", "mish")
-    ],
-    activation("relu", 1 << 14),
-    activation("tanh", 1 << 14),
-    binary("add", 1 << 20),
-    binary("mul", 1 << 20),
-    softmax(1024, 1000),
+    *both(activation, "relu", 1 << 20, quick=True),
+    *both(activation, "sigmoid", 1 << 20),
+    *both(activation, "tanh", 1 << 20, quick=True),
+    *both(activation, "gelu", 1 << 20),
+    *both(activation, "elu", 1 << 20),
+    *both(activation, "exp", 1 << 20),
+    *both(activation, "mish", 1 << 20),
+    *both(activation, "relu", 1 << 14),
+    *both(activation, "tanh", 1 << 14),
+    activation("dropout", 1 << 20, train=True, random=True),
+    *both(binary, "add", 1 << 20),
+    *both(binary, "mul", 1 << 20),
+    *both(softmax, "softmax", 1024, 1000, quick=True),
+    *both(softmax, "log_softmax", 128, 1000),
     cross_entropy(128, 1000),
-    batch_norm(32, 64, 32),
-    layer("layer_norm 2048x512", (2048, 512), lambda nn: nn.LayerNorm(512)),
-    layer("group_norm 32x64x32x32", (32, 64, 32, 32), lambda nn: nn.GroupNorm(8, 64)),
-    layer("log_softmax 32x64x32x32", (32, 64, 32, 32), lambda nn: nn.LogSoftmax(1)),
-    activation("dropout", 1 << 20),
     mse_loss(1 << 20),
 ]

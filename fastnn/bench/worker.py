@@ -5,29 +5,12 @@ disturb each other, so the worker of a peer must not import fastnn. Requests and
 answers are JSON, one a line.
 """
 
+import gc
 import importlib
 import json
 import sys
 import time
 from pathlib import Path
-
-# peers of another style: modules of this package that build the calls themselves
-ADAPTERS = {"onnxruntime": "bench.peer_onnxruntime", "jax": "bench.peer_jax"}
-
-
-def library(name: str, threads: int):
-    """The namespace to benchmark; fastnn and torch share theirs. name: as in torch, or as in
-    torch:channels_last for the same with images in that memory format."""
-    name, _, layout = name.partition(":")
-    if layout not in ("", "channels_last"):
-        raise ImportError(f"there is no memory format {layout}, only channels_last")
-    lib = importlib.import_module(ADAPTERS.get(name, name))
-    if name not in ADAPTERS:
-        for part in ("nn", "nn.functional", "optim"):
-            importlib.import_module(f"{name}.{part}")
-    lib.set_num_threads(threads)
-    lib.manual_seed(0)
-    return importlib.import_module("bench.layout").ChannelsLast(lib) if layout else lib
 
 
 def time_call(call, seconds: float) -> float:
@@ -43,35 +26,78 @@ def time_call(call, seconds: float) -> float:
         count = max(2 * count, int(1.2 * count * seconds / max(spent, 1e-9)))
 
 
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:300]
+
+
+class Timer:
+    """Answers the requests about one library."""
+
+    def __init__(self, lib, modules) -> None:
+        self.lib = lib
+        self.check, self.memory = modules["check"], modules["memory"]
+        self.cases = {case.key: case for case in modules["cases"].all_cases()}
+        self.work = None
+
+    def prepare(self, key: str) -> dict:
+        """The first call and its memory; of a training step, the results of the first ones."""
+        self.work = None
+        gc.collect()
+        self.lib.release()
+        before = self.memory.resident()
+        self.lib.begin(key)
+        work = self.cases[key].build(self.lib)
+        counts = self.memory.reset_peak()
+        began = time.perf_counter()
+        work.call()
+        answer = {"first": time.perf_counter() - began}
+        if work.fits:
+            answer["digest"] = self.check.digest(work.results())
+        else:
+            work.call()
+        if counts:
+            answer["memory"] = max(0, self.memory.peak() - before)
+        self.work = work
+        return answer
+
+    def time(self, seconds: float) -> dict:
+        return {"seconds": time_call(self.work.call, seconds)}
+
+    def results(self) -> dict:
+        """Of a call with new numbers, so that none can be kept from the calls that were timed."""
+        if self.work.fits:
+            return {}
+        self.lib.refill()
+        return {"digest": self.check.digest(self.work.results())}
+
+
 def main() -> None:
     name, threads = sys.argv[1], int(sys.argv[2])
     # the cases as the top-level package `bench`, so that fastnn/__init__.py is not run for a peer
     package = Path(__file__).resolve().parent.parent
     sys.path += [str(package), str(package.parent)]
-    cases = importlib.import_module("bench.cases")
-    by_key = {case.key: case for case in cases.all_cases()}
+    modules = {m: importlib.import_module(f"bench.{m}") for m in ("cases", "check", "memory")}
+    library = importlib.import_module("bench.library")
     answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may get between the answers
 
     def answer(**fields) -> None:
         print(json.dumps(fields), file=answers, flush=True)
 
     try:
-        lib = library(name, threads)
+        lib = library.open_library(name, threads)
     except ImportError as error:
-        answer(error=str(error))
+        answer(missing=str(error))
         return
-    answer(version=lib.__version__)
-    key, call = None, None
+    timer = Timer(lib, modules)
+    answer(version=lib.version)
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            if request["case"] != key:
-                key, call = request["case"], by_key[request["case"]].build(lib)
-                call()
-            answer(seconds=time_call(call, request["seconds"]))
+            answer(**getattr(timer, request.pop("do"))(**request))
+        except lib.refusals as error:
+            answer(unsupported=first_line(error))
         except Exception as error:
-            key = None
-            answer(error=f"{type(error).__name__}: {error}")
+            answer(error=f"{type(error).__name__}: {first_line(error)}")
 
 
 if __name__ == "__main__":
