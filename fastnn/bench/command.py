@@ -107,7 +107,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> dict:
     wanted = "startup" in groups and (options.match or "startup") in "startup"
     if wanted and not result["interrupted"]:
         there = [e for e in entrants if e.name not in result["missing"]]
-        for row in startup.rows(there, options.rounds):
+        for row in startup.rows(there, 1 if options.quick else options.rounds):
             result["rows"].append(row)
             show(row)
     limits.measure()

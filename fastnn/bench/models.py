@@ -124,7 +124,7 @@ CASES = [
     ],
     *model("LeNet-5", nets.lenet, (64, 1, 28, 28), LENET),
     *model("CNN", nets.cnn, (64, 1, 28, 28), CNN, quick=True),
-    *model("ResNet-8", nets.resnet8, (64, 3, 32, 32), RESNET, quick=True),
+    *model("ResNet-8", nets.resnet8, (64, 3, 32, 32), RESNET),
     *model("VGG", nets.vgg, (32, 3, 32, 32), VGG),
     *model("MobileNet", nets.mobilenet, (32, 3, 32, 32), MOBILENET),
     *model("DS-CNN", nets.ds_cnn, (64, 1, 49, 10), DS_CNN),
