@@ -11,7 +11,7 @@ help:
 	@echo "make demo     train a CNN and an LSTM on real digits (ARGS=--help)"
 	@echo "make examples a language model and a classifier of recordings, with recurrent nets"
 	@echo "make test     run the tests (ARGS=-k conv)"
-	@echo "make bench    time the kernels and models (PEERS=torch ARGS='conv rnn')"
+	@echo "make bench    time all on this machine (PEERS='torch jax' ARGS='--quick conv rnn')"
 	@echo "make build    compile in place, into $(VENV)"
 	@echo "make lint     ruff and cython-lint"
 	@echo "make wheel    build dist/*.whl and the sdist"
@@ -53,7 +53,7 @@ bench: $(VENV)/built
 	$(if $(findstring torch,$(PEERS)),$(RUN) -m pip install -q torch==2.13.0)
 	$(if $(findstring onnxruntime,$(PEERS)),$(RUN) -m pip install -q onnx onnxruntime)
 	$(if $(findstring jax,$(PEERS)),$(RUN) -m pip install -q jax)
-	$(RUN) -m fastnn bench $(if $(PEERS),--peers $(PEERS)) $(ARGS)
+	$(RUN) -m fastnn bench $(if $(PEERS),--peers "$(PEERS)") $(ARGS)
 
 lint: $(VENV)/dev
 	$(RUN) -m ruff check .

@@ -3,7 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,6 +231,35 @@ def test_a_process_that_ends_is_an_error_and_begun_again():
         assert "KeyError" in worker.ask("prepare", key="gemm/none")["error"]
     finally:
         worker.close()
+
+
+def test_an_interrupt_keeps_the_rows_before_it(limits):
+    def interrupt(row):
+        raise KeyboardInterrupt
+
+    chosen = by_key("gemm/16x16 @ 16x16", "gemm/32x32 @ 32x32")
+    entrants = [runner.Entrant("fastnn", "fastnn", 1)]
+    result = runner.measure(chosen, entrants, limits, 1, 1e-4, interrupt)
+    assert result["interrupted"] and len(result["rows"]) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
+def test_processes_end_with_the_runner_even_if_it_is_killed():
+    code = (
+        "from fastnn.bench.runner import *; import os, signal; w = Worker(Entrant('a', 'numpy', 1));"
+        "print(w.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    pid = int(done.stdout)
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state in "ZX":
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the process is still there, in state {state}")
 
 
 class TestCases:

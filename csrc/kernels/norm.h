@@ -171,14 +171,20 @@ INLINE vec norm_line_sum(const real *x, long n, vec about, vec *squares)
 {
     vec sum[4], square[4];
     UNROLL for (int k = 0; k < 4; k++) sum[k] = square[k] = v_zero();
-    for (long c = 0; c < n; c += 4 * VL)
+    long c = 0;
+    for (; c + 4 * VL <= n; c += 4 * VL)
         UNROLL for (int k = 0; k < 4; k++) {
-            const long at = c + k * VL;
-            if (at >= n) break;
-            const vec d = norm_from(x + at, about, n - at);
+            const vec d = v_load(x + c + k * VL) - about;
             sum[k] = sum[k] + d;
             if (squares) square[k] = v_fma(d, d, square[k]);
         }
+    UNROLL for (int k = 0; k < 4; k++) {
+        const long at = c + k * VL;
+        if (at >= n) break;
+        const vec d = norm_from(x + at, about, n - at);
+        sum[k] = sum[k] + d;
+        if (squares) square[k] = v_fma(d, d, square[k]);
+    }
     if (squares) *squares = (square[0] + square[1]) + (square[2] + square[3]);
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }

@@ -23,12 +23,17 @@ static void norm_rows(const void *x_, const void *weight_, const void *bias_, do
         v_store_n(rstd + i, v_set1(1) / v_sqrt(var + least), lines);
         for (long l = i; l < i + lines; l++, x += n, y += n) {
             const vec about = v_set1(mean[l]), rest = v_set1(slip[l]), scale = v_set1(rstd[l]);
-            for (long c = 0; c < n; c += VL) {
-                vec v = norm_deviation(x + c, about, rest, n - c) * scale;
-                if (weight) v = v * v_load_n(weight + c, n - c);
-                if (bias) v = v + v_load_n(bias + c, n - c);
-                v_store_n(y + c, v, n - c);
-            }
+            long c = 0;
+#define NORM_VALUE(left)                                                    \
+    do {                                                                    \
+        vec v = norm_deviation(x + c, about, rest, left) * scale;           \
+        if (weight) v = v * v_load_n(weight + c, left);                     \
+        if (bias) v = v + v_load_n(bias + c, left);                         \
+        v_store_n(y + c, v, left);                                          \
+    } while (0)
+            for (; c + VL <= n; c += VL) NORM_VALUE(VL);
+            if (c < n) NORM_VALUE(n - c);
+#undef NORM_VALUE
         }
     }
 }

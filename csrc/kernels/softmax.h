@@ -22,12 +22,19 @@ INLINE vec softmax_load(const real *x, long n)
 INLINE vec softmax_exp(vec x)
 {
     const vec least = v_set1(REAL_BITS == 32 ? -87 : -708);
-    return v_select(v_lt(x, least), v_zero(), v_exp(v_max(least, x)));
+    return v_select(v_lt(x, least), v_zero(), v_exp_normal(v_max(least, x)));
 }
 
 INLINE real softmax_max(const real *x, long n)
 {
     return reduce_fold(REDUCE_MAX, reduce_row(REDUCE_MAX, x, n, 0));
+}
+
+INLINE vec softmax_term(const int keep, const real *x, long left, vec shift, real *e)
+{
+    vec v = softmax_exp(softmax_load(x, left) - shift);
+    if (keep) v_store_n(e, v, left);
+    return v;
 }
 
 /* sum_j exp(x_j - shift); keep: also e_j = exp(x_j - shift) */
@@ -38,14 +45,15 @@ INLINE real softmax_sum(const int keep, const real *x, long n, real shift, real 
     for (long start = 0; start < n; start += SOFTMAX_BLOCK) {
         long end = at_most(start + SOFTMAX_BLOCK, n);
         vec sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-        for (long j = start; j < end; j += 4 * VL)
-            UNROLL for (int k = 0; k < 4; k++) {
-                long at = j + k * VL;
-                if (at >= end) break;
-                vec v = softmax_exp(softmax_load(x + at, end - at) - s);
-                if (keep) v_store_n(e + at, v, end - at);
-                sum[k] = sum[k] + v;
-            }
+        long j = start;
+        for (; j + 4 * VL <= end; j += 4 * VL)
+            UNROLL for (int k = 0; k < 4; k++)
+                sum[k] = sum[k] + softmax_term(keep, x + j + k * VL, VL, s, e + j + k * VL);
+        UNROLL for (int k = 0; k < 4; k++) {
+            long at = j + k * VL;
+            if (at >= end) break;
+            sum[k] = sum[k] + softmax_term(keep, x + at, end - at, s, e + at);
+        }
         total += v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
     return total;
@@ -83,9 +91,9 @@ static void logsumexp_rows(const softmax_args *t)
     const real *x = t->x;
     real *y = t->out;
     for (long i = 0; i < t->count; i++, x += n) {
-        real max = softmax_max(x, n);
-        if (REAL_FN(fabs)(max) == (real)INFINITY) max = 0;
-        y[i] = max + REAL_FN(log)(softmax_sum(0, x, n, max, 0));
+        const real max = softmax_max(x, n), shift = max == -(real)INFINITY ? 0 : max;
+        const int infinite = max == (real)INFINITY;
+        y[i] = infinite ? max : shift + REAL_FN(log)(softmax_sum(0, x, n, shift, 0));
     }
 }
 

@@ -87,13 +87,15 @@ INLINE void logsumexp_column(const softmax_args *t, long c, const int nv, long c
     const real *x = (const real *)t->x + c;
     real *y = (real *)t->out + c;
     const vec infinite = v_set1((real)INFINITY);
-    vec max[4], sum[4];
+    vec max[4], shift[4], sum[4];
     softmax_column_max(x, t->n, t->step, max, nv, cols);
     UNROLL for (int k = 0; k < nv; k++)
-        max[k] = v_select(v_eq(v_abs(max[k]), infinite), v_zero(), max[k]);
-    softmax_column_sum(0, x, t->n, t->step, max, 0, sum, nv, cols);
-    UNROLL for (int k = 0; k < nv; k++)
-        v_store_n(y + k * VL, max[k] + v_log(sum[k]), cols - k * VL);
+        shift[k] = v_select(v_eq(v_abs(max[k]), infinite), v_zero(), max[k]);
+    softmax_column_sum(0, x, t->n, t->step, shift, 0, sum, nv, cols);
+    UNROLL for (int k = 0; k < nv; k++) {
+        const vec total = shift[k] + v_log(sum[k]);
+        v_store_n(y + k * VL, v_select(v_eq(max[k], infinite), infinite, total), cols - k * VL);
+    }
 }
 
 /* dx = y (dy - sum_j dy_j y_j) */

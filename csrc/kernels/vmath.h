@@ -1,4 +1,4 @@
-/* Elementary functions of a vector: v_exp, v_expm1, v_log, v_log1p, v_tanh,
+/* Elementary functions of a vector: v_exp, v_exp_normal, v_expm1, v_log, v_log1p, v_tanh,
  * v_sigmoid, v_erf, and v_sincos_2pi for random.h. All other kernels use them.
  *
  * At 32 bits, branch-free: a reduction of the argument, then a minimax polynomial.
@@ -42,6 +42,14 @@ INLINE vec exp_clamped(vec x)
 
 /* beyond the clamp, 0 and infinity */
 INLINE vec v_exp(vec x) { return exp_clamped(v_clamp(x, -104, 89)); }
+
+/* exp(x) for -87 <= x <= 88, where it is a normal number: 2^n is made of its bits at once */
+INLINE vec v_exp_normal(vec x)
+{
+    vec n, r, t = exp_reduce(x, TO_WHOLE + 127, &n, &r);
+    vec s = v_as_real(i_shl(v_as_int(t), 23));
+    return s * v_fma(v_fma(exp_polynomial(r), r, v_set1(1)), r, v_set1(1));
+}
 
 /* (exp(x) - 1) * 2^shift for x >= -80; a zero may have the wrong sign */
 INLINE vec expm1_clamped(vec x, int shift)
@@ -167,6 +175,7 @@ INLINE void v_sincos_2pi(vec u, vec *sine, vec *cosine)
 INLINE real sigmoid_of_exp(real e) { return e / (1 + e); }
 
 EACH_LANE(v_exp, exp(x))
+EACH_LANE(v_exp_normal, exp(x))
 EACH_LANE(v_expm1, expm1(x))
 EACH_LANE(v_log, log(x))
 EACH_LANE(v_log1p, log1p(x))

@@ -7,7 +7,7 @@
 #     gemm_run(&p, scratch)                          # of p.scratch_bytes
 
 from fastnn._kernels.panels cimport Panels
-from fastnn._kernels.runtime cimport epilogue, fastnn_kernels
+from fastnn._kernels.runtime cimport epilogue, fastnn_kernels, itemsize
 
 cdef struct Gemm:
     int dtype                 # FLOAT32 or FLOAT64
@@ -25,6 +25,10 @@ cdef struct Gemm:
     long a_batch, b_batch, c_batch
     const long* a_offsets     # [batches] used in place of batch * a_batch, or NULL
     const long* b_offsets
+
+cdef inline bint is_large(const Gemm* g) noexcept nogil:
+    """Does B drive other things out of a second-level cache?"""
+    return g.N * g.K * itemsize(g.dtype) > 256 << 10
 
 cdef Gemm gemm_job(int dtype, long M, long N, long K) noexcept nogil
 

@@ -1,6 +1,6 @@
 # Matrix products of few rows that need no packing.
 
-from fastnn._kernels.gemm cimport Gemm
+from fastnn._kernels.gemm cimport Gemm, is_large
 from fastnn._kernels.runtime cimport fastnn_kernels
 
 # is this a problem for gemm_thin()?

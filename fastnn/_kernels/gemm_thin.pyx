@@ -34,10 +34,12 @@ cdef bint turned_round(const Gemm* g) noexcept nogil:
 
 cdef bint dot_pays(const Gemm* g, long vl) noexcept nogil:
     """Against packing B. Measured (Xeon, avx512, f32): even at K = 64 for 10 rows, at
-    K = 128 for 24, at K = 512 for 64."""
+    K = 128 for 24, at K = 512 for 64. A large B is turned round, or packed and kept (Zen 3, avx2,
+    f32, 2 threads): 32x1024x1024 970 -> 560 and 520 us, 16x784x256 96 -> 91 and 56; but of 8 rows
+    254 -> 289 where it is not kept."""
     if g.M <= 8:
         return g.K >= 2 * vl or g.M * g.N == 1
-    return g.M <= DOT_ROWS and g.M * vl <= 2 * g.K
+    return g.M <= DOT_ROWS and g.M * vl <= 2 * g.K and not is_large(g)
 
 
 cdef Kind kind_of(const Gemm* g, const fastnn_kernels* table) noexcept nogil:

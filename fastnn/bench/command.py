@@ -130,6 +130,8 @@ def conclude(result: dict, own: str, others: Sequence[str]) -> None:
         print("\n".join(wrong))
     print()
     print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
+    if result["interrupted"]:
+        print("interrupted: the cases after the last row were not timed")
     for name in result["missing"]:
         print(f"{name}: not installed, and so not timed")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .limits import Limits
 
-NAME_WIDTH = 46
+NAME_WIDTH = 45
 
 
 def scaled(value: float, steps: Sequence[tuple[str, float]]) -> str:
@@ -47,7 +47,7 @@ def share(row: dict, seconds: float, limits: Limits) -> tuple[str, float | None]
 
 def heading(group: str, own: str, others: Sequence[str]) -> str:
     text = f"\n{group:<{NAME_WIDTH + 2}} {own:>10}   +-          rate  limit      first   memory |"
-    return text + "".join(f" {name:>13.13}" for name in others)
+    return text + "".join(f" {name.rpartition('.')[2]:>11.11}" for name in others)
 
 
 def line(row: dict, limits: Limits, own: str, others: Sequence[str]) -> str:
@@ -65,7 +65,7 @@ def line(row: dict, limits: Limits, own: str, others: Sequence[str]) -> str:
     else:
         text += f" {reason(entry):>58.58} |"
     for other in others:
-        text += f" {ratio_text(row, own, other):>13}"
+        text += f" {ratio_text(row, own, other):>11}"
     return text
 
 

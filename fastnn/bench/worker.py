@@ -5,11 +5,14 @@ disturb each other, so the worker of a peer must not import fastnn. Requests and
 answers are JSON, one a line.
 """
 
+import ctypes
 import gc
 import importlib
 import json
+import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -24,6 +27,15 @@ def time_call(call, seconds: float) -> float:
         if spent >= seconds or count >= 1 << 22:
             return spent / count
         count = max(2 * count, int(1.2 * count * seconds / max(spent, 1e-9)))
+
+
+def end_with_parent() -> None:
+    """Stopped as this process is most of the time, it would outlive a runner that was killed; of an
+    interrupt the runner takes care."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def first_line(error: Exception) -> str:
@@ -73,6 +85,7 @@ class Timer:
 
 def main() -> None:
     name, threads = sys.argv[1], int(sys.argv[2])
+    end_with_parent()
     # the cases as the top-level package `bench`, so that fastnn/__init__.py is not run for a peer
     package = Path(__file__).resolve().parent.parent
     sys.path += [str(package), str(package.parent)]
