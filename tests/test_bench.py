@@ -205,7 +205,7 @@ def test_numpy_computes_the_same(limits):
         "rnn/GRU T63 N1 24->32 both ways inference", "rnn/RNN T50 N1 128->128 inference",
         "overhead/4x4 multiply, no graph", "models/ResNet-8 inference, batch 1",
         "models/autoencoder inference, batch 1", "models/DeepFM inference, batch 1",
-        "models/LSTM inference, batch 1",
+        "models/LSTM inference, batch 1", "deepbench/512x512 @ 512x16 T",
     ]  # fmt: skip
     rows = measure(by_key(*keys), ["fastnn", "numpy"], limits)["rows"]
     timed = [r for r in rows if set(r["libraries"]) == {"fastnn", "numpy"}]
@@ -246,8 +246,9 @@ def test_an_interrupt_keeps_the_rows_before_it(limits):
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
 def test_processes_end_with_the_runner_even_if_it_is_killed():
     code = (
-        "from fastnn.bench.runner import *; import os, signal; w = Worker(Entrant('a', 'numpy', 1));"
-        "print(w.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal; from fastnn.bench.runner import Entrant, Worker;"
+        "print(Worker(Entrant('a', 'numpy', 1)).process.pid, flush=True);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     pid = int(done.stdout)

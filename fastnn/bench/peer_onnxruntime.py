@@ -65,7 +65,7 @@ class OnnxFunctions:
         self.nodes.append(helper.make_node(kind, names, [name], **attributes))
         return Value(name)
 
-    matmul = onnx_node("MatMul")
+    matmul, transpose = onnx_node("MatMul"), onnx_node("Transpose")
     add, sub, mul = onnx_node("Add"), onnx_node("Sub"), onnx_node("Mul")
     relu, sigmoid, tanh = onnx_node("Relu"), onnx_node("Sigmoid"), onnx_node("Tanh")
     elu, exp, mish, gelu = (onnx_node(kind) for kind in ("Elu", "Exp", "Mish", "Gelu"))

@@ -44,6 +44,10 @@ class Tensor:
     def __getitem__(self, index):
         return self.apply("getitem", index)
 
+    @property
+    def T(self):
+        return self.apply("transpose")
+
     def flatten(self, start: int):
         return self.apply("flatten", start)
 
