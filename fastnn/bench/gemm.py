@@ -11,11 +11,13 @@ def matmul(m: int, n: int, k: int, group="gemm", transposed=(False, False), quic
     """An (m, k) matrix times a (k, n) one; each may be the transposed view of the other shape."""
 
     def operand(lib, rows, columns, turned):
-        return lib.randn(columns, rows).T if turned else lib.randn(rows, columns)
+        return lib.randn(columns, rows) if turned else lib.randn(rows, columns)
 
     def build(lib):
         a, b = operand(lib, m, k, transposed[0]), operand(lib, k, n, transposed[1])
-        return lib.inference(lambda: a @ b)
+        if not any(transposed):
+            return lib.inference(lambda: a @ b)
+        return lib.inference(lambda: (a.T if transposed[0] else a) @ (b.T if transposed[1] else b))
 
     left, right = (" T" if turned else "" for turned in transposed)
     return Case(
