@@ -233,6 +233,19 @@ def test_a_process_that_ends_is_an_error_and_begun_again():
         worker.close()
 
 
+def test_what_fails_on_the_way_has_no_time():
+    class Fails:
+        name = "fastnn"
+
+        def ask(self, do, **arguments):
+            answers = {"prepare": {"first": 1.0}, "time": {"seconds": 1.0}}
+            return answers.get(do, {"error": "the process ended, with code -9"})
+
+    row = runner.time_case(Case("gemm", "a", None), [Fails()], 2, 0.1)
+    entry = row["libraries"]["fastnn"]
+    assert entry["times"] == [1.0, 1.0] and "median" not in entry and "ended" in entry["error"]
+
+
 def test_an_interrupt_keeps_the_rows_before_it(limits):
     def interrupt(row):
         raise KeyboardInterrupt

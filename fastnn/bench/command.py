@@ -60,7 +60,7 @@ def entrants_of(options: argparse.Namespace, threads: int) -> list[Entrant]:
     names = [] if list(names) == ["none"] else names
     for name in names:
         split_mode(name)
-    return [Entrant(name, name, threads) for name in ("fastnn", *names)]
+    return [Entrant(name, name, threads) for name in dict.fromkeys(("fastnn", *names))]
 
 
 def chosen_cases(options, groups, limits: Limits, libraries: int) -> list[Case]:
@@ -107,9 +107,12 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> dict:
     wanted = "startup" in groups and (options.match or "startup") in "startup"
     if wanted and not result["interrupted"]:
         there = [e for e in entrants if e.name not in result["missing"]]
-        for row in startup.rows(there, 1 if options.quick else options.rounds):
-            result["rows"].append(row)
-            show(row)
+        try:
+            for row in startup.rows(there, 1 if options.quick else options.rounds):
+                result["rows"].append(row)
+                show(row)
+        except KeyboardInterrupt:
+            result["interrupted"] = True
     limits.measure()
     return {"machine": machine, "limits": limits.as_dict(), **result}
 

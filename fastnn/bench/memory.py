@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
+import sys
 from contextlib import suppress
 
 
@@ -39,6 +41,16 @@ def reset_peak() -> bool:
     except OSError:
         return False
     return peak() is not None
+
+
+def lifetime_peak() -> int:
+    """The most that this process ever held. On Linux, what getrusage() says includes the process
+    that began it."""
+    found = peak()
+    if found is None:
+        used = importlib.import_module("resource").getrusage(0).ru_maxrss
+        found = used if sys.platform == "darwin" else 1024 * used
+    return found
 
 
 def physical() -> float:

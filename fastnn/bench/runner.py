@@ -23,6 +23,7 @@ from .case import Case
 from .check import difference
 from .limits import Limits
 
+WORKER = Path(__file__).with_name("worker.py")
 PATIENCE = 600.0  # seconds for one answer
 TRUST = 1.05  # a time that is this much shorter than the least one is wrong
 
@@ -52,7 +53,7 @@ class Worker:
         self.process = subprocess.Popen(
             [
                 sys.executable,
-                str(Path(__file__).with_name("worker.py")),
+                str(WORKER),
                 entrant.library,
                 str(entrant.threads),
             ],
@@ -134,7 +135,7 @@ def time_case(case: Case, workers: Sequence[Worker], rounds: int, seconds: float
     for worker in workers:
         ask(worker, "results")
     for entry in found.values():
-        if entry["times"]:
+        if entry["times"] and "error" not in entry:
             entry["median"] = statistics.median(entry["times"])
     row = {
         "case": case.key, "group": case.group, "train": case.train, "flops": case.flops,

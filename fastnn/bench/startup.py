@@ -1,11 +1,7 @@
-"""What a library costs before it computes: on disk, on import, until its first prediction.
-
-Run as a file, with the name of a library, it is the process whose first prediction is timed.
-"""
+"""What a library costs before it computes: on disk, on import, until its first prediction."""
 
 from __future__ import annotations
 
-import importlib
 import re
 import statistics
 import subprocess
@@ -15,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+
+from .runner import WORKER
 
 DISTRIBUTIONS = {"fastnn": "fastnn-cpu"}
 NAMES = {
@@ -121,7 +119,7 @@ def rows(entrants: Sequence, rounds: int) -> Iterator[dict]:
                 parent = str(Path(__file__).resolve().parents[2])
                 code = f"import sys; sys.path.append({parent!r}); import {module}"
                 times["import"][e.name].append(run(["-c", code])[0])
-                spent, printed = run([str(Path(__file__)), e.library, str(e.threads)])
+                spent, printed = run([str(WORKER), e.library, str(e.threads), "first"])
                 times["first"][e.name].append(spent)
                 times["memory"][e.name].append(float(printed))
                 return {}
@@ -142,29 +140,3 @@ def rows(entrants: Sequence, rounds: int) -> Iterator[dict]:
             "B",
             {e: attempt(lambda n=n, m=measure: entry([float(m(n))])) for e, n in of.items()},
         )
-
-
-def peak_memory() -> int:
-    """Of this process alone: what getrusage() says on Linux includes the process that began it."""
-    found = importlib.import_module("bench.memory").peak()
-    if found is None:
-        used = importlib.import_module("resource").getrusage(0).ru_maxrss
-        found = used if sys.platform == "darwin" else 1024 * used
-    return found
-
-
-def main() -> None:
-    """Prints the peak memory of this process after its first prediction."""
-    package = Path(__file__).resolve().parent.parent
-    sys.path += [str(package), str(package.parent)]
-    library = importlib.import_module("bench.library")
-    lib = library.open_library(sys.argv[1], int(sys.argv[2]))
-    lib.begin("startup")
-    x = lib.randn(1, 1, 28, 28)
-    net = lib.network(importlib.import_module("bench.nets").lenet(lib)).eval()
-    lib.inference(lambda: net(x)).call()
-    print(peak_memory())
-
-
-if __name__ == "__main__":
-    main()

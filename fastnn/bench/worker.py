@@ -1,4 +1,5 @@
-"""A process that times one library. Started by runner.py, spoken to line by line.
+"""A process that times one library. Started by runner.py, spoken to line by line; or by
+startup.py, to make one prediction.
 
 It is run as a file, not as part of fastnn: two OpenMP runtimes in one process
 disturb each other, so the worker of a peer must not import fastnn. Requests and
@@ -83,14 +84,29 @@ class Timer:
         return {"digest": self.check.digest(self.work.results())}
 
 
-def main() -> None:
-    name, threads = sys.argv[1], int(sys.argv[2])
-    end_with_parent()
-    # the cases as the top-level package `bench`, so that fastnn/__init__.py is not run for a peer
+def show_the_way() -> None:
+    """The cases are the top-level package `bench` here, so that fastnn/__init__.py is not run for a
+    peer; and this file's folder, whose names are common ones, is none to import from."""
     package = Path(__file__).resolve().parent.parent
-    sys.path += [str(package), str(package.parent)]
+    sys.path[:] = [entry for entry in sys.path if entry != str(package / "bench")]
+    if str(package.parent) not in sys.path:
+        sys.path.insert(0, str(package.parent))
+    sys.path.append(str(package))
+
+
+def first_prediction(library, name: str, threads: int) -> None:
+    """Prints the peak memory of this process after it."""
+    lib = library.open_library(name, threads)
+    lib.begin("startup")
+    x = lib.randn(1, 1, 28, 28)
+    net = lib.network(importlib.import_module("bench.nets").lenet(lib)).eval()
+    lib.inference(lambda: net(x)).call()
+    print(importlib.import_module("bench.memory").lifetime_peak())
+
+
+def serve(library, name: str, threads: int) -> None:
+    """Answers requests until there are no more."""
     modules = {m: importlib.import_module(f"bench.{m}") for m in ("cases", "check", "memory")}
-    library = importlib.import_module("bench.library")
     answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may get between the answers
 
     def answer(**fields) -> None:
@@ -111,6 +127,15 @@ def main() -> None:
             answer(unsupported=first_line(error))
         except Exception as error:
             answer(error=f"{type(error).__name__}: {first_line(error)}")
+
+
+def main() -> None:
+    """worker.py LIBRARY THREADS [first]"""
+    name, threads, *first = sys.argv[1:]
+    end_with_parent()
+    show_the_way()
+    library = importlib.import_module("bench.library")
+    (first_prediction if first else serve)(library, name, int(threads))
 
 
 if __name__ == "__main__":
