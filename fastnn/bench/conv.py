@@ -26,11 +26,11 @@ def transform_gain(kernel: int) -> float:
     return max(1.0, (TILE + 1 - kernel) * kernel / TILE)
 
 
-def gain_of(sizes, kernels, strides, paddings, dilation=1, groups=1) -> float:
+def gain_of(sizes, kernels, strides, paddings, dilation=1) -> float:
     gain = 1.0
     for size, kernel, stride, padding in zip(sizes, kernels, strides, paddings, strict=True):
         gain /= taps_inside(size, kernel, stride, padding, dilation)
-        gain *= transform_gain(kernel) if stride == 1 and groups == 1 else 1.0
+        gain *= transform_gain(kernel) if stride == 1 else 1.0
     return gain
 
 
@@ -81,7 +81,7 @@ def conv_case(
         build,
         flops=passes * 2.0 * pixels * weights,
         nbytes=passes * 4.0 * (n * c * sizes[0] * sizes[1] + pixels * o + weights),
-        gain=gain_of(sizes, kernels, strides, paddings, dilation, groups),
+        gain=gain_of(sizes, kernels, strides, paddings, dilation),
         train=train,
         quick=quick,
     )

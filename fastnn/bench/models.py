@@ -33,7 +33,7 @@ def conv(size, c, o, kernel=3, stride=1, padding=None, groups=1) -> Layer:
     flops = 2.0 * o * c // groups
     for axis in each:
         flops *= output_size(*axis) * axis[1]
-    return Layer(flops, flops / gain_of(sizes, kernels, strides, paddings, 1, groups))
+    return Layer(flops, flops / gain_of(sizes, kernels, strides, paddings))
 
 
 def separable(size, c, o, stride=1) -> list[Layer]:
