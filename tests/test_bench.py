@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastnn._kernels import peak
 from fastnn.bench import (
     cases,
     check,
@@ -285,8 +286,8 @@ class TestCases:
 
     def test_deepbench_is_whole(self):
         """The shapes that the sets share are one case."""
-        counts = [len(part()) for part in
-                  (deepbench.gemm_cases, deepbench.conv_cases, deepbench.rnn_cases)]  # fmt: skip
+        parts = deepbench.gemm_cases(), deepbench.conv_cases(), deepbench.rnn_cases()
+        counts = [len(deepbench.once(part)) for part in parts]
         assert counts == [243, 193, 124]
         assert len(list(deepbench.lines(deepbench.GEMM))) == 248
 
@@ -328,6 +329,17 @@ def test_limits_take_the_best_and_the_cache_that_fits():
     assert limits.times(row) == (4.0, 1.0)
     assert limits.least(row) == 1.0
     assert Limits.of(1, limits.as_dict()) == limits
+
+
+def test_streams_are_measured():
+    for kind in ("read", "copy", "add"):
+        assert peak.stream_bandwidth(kind, 1, 1 << 16, 1, 1e-4) > 1e6
+    assert peak.fma_peak(1, repeats=1, seconds=1e-4) > 1e6
+    with pytest.raises(ValueError, match="read, copy, add, not 'write'"):
+        peak.stream_bandwidth("write", 1, 1 << 16)
+    for team, nbytes in ((1, 100), (64, 1 << 12), (0, 1 << 16), (1, -8)):
+        with pytest.raises(ValueError, match="too few"):
+            peak.stream_bandwidth("add", team, nbytes)
 
 
 class TestFiles:

@@ -17,6 +17,7 @@ from fastnn._kernels.runtime cimport (
     fastnn_kernels,
     kernels,
     parallel_team,
+    team_task,
 )
 
 cdef extern from *:
@@ -100,24 +101,31 @@ cdef void stream_task(void* context, int thread, int team) noexcept nogil:
     mask_set(&probe.allowed)
 
 
-def fma_peak(int threads, bint double_precision=False, int repeats=5, double seconds=0.05):
-    """Floating-point operations a second of `threads` threads in registers, best of `repeats`."""
-    cdef Probe probe
+cdef double best_rate(team_task task, Probe* probe, int threads, int repeats, double seconds):
+    """Rounds of all threads a second, the best of `repeats` measurements this long."""
     cdef double best = 0, began, spent
-    probe.table = kernels(FLOAT64 if double_precision else FLOAT32)
     mask_get(&probe.allowed)
-    probe.rounds = 1 << 16
+    probe.rounds = 1
     for _ in range(repeats):
         while True:
             began = time.perf_counter()
             with nogil:
-                parallel_team(fma_task, &probe, threads)
+                parallel_team(task, probe, threads)
             spent = time.perf_counter() - began
             if spent >= seconds:
                 break
             probe.rounds *= 2
-        best = max(best, 24.0 * probe.table.vl * probe.rounds * probe.team / spent)
+        best = max(best, probe.rounds / spent)
     return best
+
+
+def fma_peak(int threads, bint double_precision=False, int repeats=5, double seconds=0.05):
+    """Floating-point operations a second of `threads` threads in registers, best of `repeats`."""
+    cdef Probe probe
+    cdef double rounds
+    probe.table = kernels(FLOAT64 if double_precision else FLOAT32)
+    rounds = best_rate(fma_task, &probe, threads, repeats, seconds)
+    return 24.0 * probe.table.vl * rounds * probe.team
 
 
 def stream_bandwidth(str kind, int threads, long nbytes, int repeats=5, double seconds=0.02):
@@ -127,7 +135,7 @@ def stream_bandwidth(str kind, int threads, long nbytes, int repeats=5, double s
     kind: "read" (a sum), "copy" (an array to another) or "add" (two arrays to a third).
     nbytes: of all arrays of all threads together."""
     cdef Probe probe
-    cdef double best = 0, began, spent
+    cdef double rounds
     if kind not in STREAMS:
         raise ValueError(f"kind must be one of {', '.join(STREAMS)}, not {kind!r}")
     probe.table = kernels(FLOAT32)
@@ -136,24 +144,10 @@ def stream_bandwidth(str kind, int threads, long nbytes, int repeats=5, double s
     probe.n = nbytes // 4 // probe.arrays
     if threads < 1 or part_of(&probe, threads) == 0:
         raise ValueError(f"{nbytes} bytes are too few for {threads} threads to stream")
-    mask_get(&probe.allowed)
     probe.memory = <char*>malloc(nbytes)
     if probe.memory == NULL:
         raise MemoryError(f"cannot allocate {nbytes} bytes to measure bandwidth")
     memset(probe.memory, 1, nbytes)  # zeros could be one page of the system, mapped many times
-    probe.rounds = 1
-    for _ in range(repeats):
-        while True:
-            began = time.perf_counter()
-            with nogil:
-                parallel_team(stream_task, &probe, threads)
-            spent = time.perf_counter() - began
-            if spent >= seconds:
-                break
-            probe.rounds *= 2
-        best = max(
-            best,
-            4.0 * probe.arrays * part_of(&probe, probe.team) * probe.team * probe.rounds / spent,
-        )
+    rounds = best_rate(stream_task, &probe, threads, repeats, seconds)
     free(probe.memory)
-    return best
+    return 4.0 * probe.arrays * part_of(&probe, probe.team) * probe.team * rounds

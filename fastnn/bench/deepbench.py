@@ -8,7 +8,7 @@ is timed forward and backward.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .case import Case
 from .conv import conv_case
@@ -196,18 +196,12 @@ def lines(table: str) -> Iterator[tuple[list[str], str, int]]:
                 yield words, name, int(size)
 
 
-def gemm_cases() -> list[Case]:
-    """A product that stands in two sets is one case."""
-    cases = {}
+def gemm_cases() -> Iterator[Case]:
     for (m, k, turned), _, n in lines(GEMM):
-        transposed = turned[0] == "T", turned[1] == "T"
-        case = matmul(int(m), n, int(k), "deepbench", transposed)
-        cases.setdefault(case.key, case)
-    return list(cases.values())
+        yield matmul(int(m), n, int(k), "deepbench", (turned[0] == "T", turned[1] == "T"))
 
 
-def conv_cases() -> list[Case]:
-    cases = {}
+def conv_cases() -> Iterator[Case]:
     for words, name, n in lines(CONV):
         w, h, c, o, kw, kh, padding, stride = map(int, words)
         train = name == "training"
@@ -215,22 +209,22 @@ def conv_cases() -> list[Case]:
         text += f" pad {padding}" if padding else ""
         text += f" /{stride}" if stride > 1 else ""
         text += " train" if train else ""
-        case = conv_case(
+        yield conv_case(
             "deepbench", text, n, c, (h, w), o, (kh, kw), (stride, stride), (padding, padding),
             train=train, input_gradient=c > 3,
         )  # fmt: skip
-        cases.setdefault(case.key, case)
-    return list(cases.values())
 
 
-def rnn_cases() -> list[Case]:
+def rnn_cases() -> Iterator[Case]:
     """The layers have as many inputs as hidden units."""
-    cases = {}
     for (kind, hidden, t), name, n in lines(RNN):
-        size = int(hidden)
-        case = recurrent(kind, int(t), n, size, size, train=name == "training", group="deepbench")
-        cases.setdefault(case.key, case)
-    return list(cases.values())
+        size, train = int(hidden), name == "training"
+        yield recurrent(kind, int(t), n, size, size, train=train, group="deepbench")
 
 
-CASES = [*gemm_cases(), *conv_cases(), *rnn_cases()]
+def once(cases: Iterable[Case]) -> list[Case]:
+    """A shape that stands in two sets is one case."""
+    return list({case.key: case for case in cases}.values())
+
+
+CASES = [*once(gemm_cases()), *once(conv_cases()), *once(rnn_cases())]
