@@ -9,6 +9,16 @@ INLINE vec norm_deviation(const real *x, vec mean, vec slip, long left)
     return v_load_n(x, left) - mean - slip;
 }
 
+/* `left` numbers of a row, from its c-th on */
+INLINE void norm_row_vector(const real *x, long c, long left, vec about, vec rest, vec scale,
+                            const real *weight, const real *bias, real *y)
+{
+    vec v = norm_deviation(x + c, about, rest, left) * scale;
+    if (weight) v = v * v_load_n(weight + c, left);
+    if (bias) v = v + v_load_n(bias + c, left);
+    v_store_n(y + c, v, left);
+}
+
 /* y = (x - mean) * rstd * weight + bias by rows; weight, bias [n] or NULL */
 static void norm_rows(const void *x_, const void *weight_, const void *bias_, double eps, void *y_,
                       void *mean_, void *slip_, void *rstd_, long rows, long n)
@@ -24,16 +34,9 @@ static void norm_rows(const void *x_, const void *weight_, const void *bias_, do
         for (long l = i; l < i + lines; l++, x += n, y += n) {
             const vec about = v_set1(mean[l]), rest = v_set1(slip[l]), scale = v_set1(rstd[l]);
             long c = 0;
-#define NORM_VALUE(left)                                                    \
-    do {                                                                    \
-        vec v = norm_deviation(x + c, about, rest, left) * scale;           \
-        if (weight) v = v * v_load_n(weight + c, left);                     \
-        if (bias) v = v + v_load_n(bias + c, left);                         \
-        v_store_n(y + c, v, left);                                          \
-    } while (0)
-            for (; c + VL <= n; c += VL) NORM_VALUE(VL);
-            if (c < n) NORM_VALUE(n - c);
-#undef NORM_VALUE
+            for (; c + VL <= n; c += VL)
+                norm_row_vector(x, c, VL, about, rest, scale, weight, bias, y);
+            if (c < n) norm_row_vector(x, c, n - c, about, rest, scale, weight, bias, y);
         }
     }
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable, Sequence
+
 from . import conv, deepbench, gemm, models, norm, overhead, pointwise, pool, rnn
 from .case import Case
 from .limits import Limits
@@ -9,6 +12,17 @@ from .limits import Limits
 MODULES = (gemm, conv, pool, pointwise, norm, rnn, overhead, models, deepbench)
 GROUPS = tuple(module.__name__.rsplit(".", 1)[-1] for module in MODULES)
 EVERYDAY = GROUPS[:-1]  # DeepBench takes hours, so it is asked for by name
+
+
+def one_of(known: Sequence[str]) -> Callable[[str], str]:
+    """The type of an argument that names a group."""
+
+    def group(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"unknown group {text}; there are {', '.join(known)}")
+        return text
+
+    return group
 
 
 def all_cases(groups: tuple[str, ...] = GROUPS) -> list[Case]:

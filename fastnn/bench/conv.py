@@ -5,6 +5,11 @@ from .case import Case, both
 TILE = 8  # pixels a side, of the largest tiles by which a convolution is transformed
 
 
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """A size for each of the two axes of an image."""
+    return size if isinstance(size, tuple) else (size, size)
+
+
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 

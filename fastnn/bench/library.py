@@ -180,7 +180,6 @@ class Eager(Library):
         parameters = list(net.parameters())
         optimizer = self.module.optim.Adam(parameters, **tuned)
         run = self.compiled(loss)
-
         value = None
 
         def call():
@@ -212,7 +211,7 @@ def gradients_of(leaves: Sequence) -> dict[str, np.ndarray]:
     return {f"gradient {n}": array_of(leaf.grad).copy() for n, leaf in enumerate(leaves, 1)}
 
 
-# peers of another style, which build what is timed themselves
+# peers of another style: modules with an open_peer(threads)
 ADAPTERS = {
     "numpy": "bench.peer_numpy",
     "jax": "bench.peer_jax",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import nets
 from .case import Case
-from .conv import gain_of, output_size
+from .conv import gain_of, output_size, pair
 
 DEPTH = 25.0  # norms and ReLUs in a row: a number that changes sides at 0 changes its gradients
 
@@ -25,9 +25,8 @@ def linears(*sizes: int) -> list[Layer]:
 
 def conv(size, c, o, kernel=3, stride=1, padding=None, groups=1) -> Layer:
     """Of an image of this size; one number stands for both axes."""
-    sizes, kernels, strides, paddings = (
-        v if isinstance(v, tuple) else (v, v)
-        for v in (size, kernel, stride, kernel // 2 if padding is None else padding)
+    sizes, kernels, strides, paddings = map(
+        pair, (size, kernel, stride, kernel // 2 if padding is None else padding)
     )
     each = list(zip(sizes, kernels, strides, paddings, strict=True))
     flops = 2.0 * o * c // groups
@@ -37,7 +36,7 @@ def conv(size, c, o, kernel=3, stride=1, padding=None, groups=1) -> Layer:
 
 
 def separable(size, c, o, stride=1) -> list[Layer]:
-    out = tuple((s - 1) // stride + 1 for s in (size if isinstance(size, tuple) else (size, size)))
+    out = tuple((s - 1) // stride + 1 for s in pair(size))
     return [conv(size, c, c, 3, stride, 1, groups=c), conv(out, c, o, 1, padding=0)]
 
 

@@ -5,13 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-
-
-def pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """A size for each of the two axes of an image."""
-    return size if isinstance(size, tuple) else (size, size)
-
 
 class ArrayFunctions:
     """PyTorch's functions over the arrays of xp; convolution, pooling and recurrence differ."""

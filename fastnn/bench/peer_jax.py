@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .conv import pair
 from .library import LOSSES, Work
-from .peer_arrays import ArrayFunctions, pair
+from .peer_arrays import ArrayFunctions
 from .surface import Buffer, Surface, Tensor
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .conv import pair
 from .library import Unsupported, Work
-from .peer_arrays import ArrayFunctions, pair
+from .peer_arrays import ArrayFunctions
 from .surface import Surface
 
 

@@ -11,8 +11,9 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
+from .conv import pair
 from .library import Unsupported, Work
-from .peer_arrays import GATES, pair
+from .rnn import GATES
 from .surface import Surface, Tensor
 
 GATE_ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}  # ONNX's, in PyTorch's numbers

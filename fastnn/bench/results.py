@@ -39,6 +39,9 @@ MACHINE = {"cpu": str, "cores": int, "threads": int, "level": str, "levels": lis
            "python": str, "date": str, "command": str}  # fmt: skip
 
 
+COUNTS = ("flops", "bytes", "gain", "items")
+
+
 def fields(what: str, value, kinds: dict) -> str:
     if not isinstance(value, dict):
         return f"{what} is no object"
@@ -69,7 +72,7 @@ def complaint(result) -> str:
 
 
 def row_complaint(n: int, row: dict) -> str:
-    if "/" not in row["case"] or not all(number(row.get(k)) for k in ("flops", "bytes", "gain")):
+    if "/" not in row["case"] or not all(number(row.get(k)) for k in COUNTS):
         return f"row {n} has no name or no count of work"
     for name, entry in row["libraries"].items():
         if not isinstance(entry, dict) or not isinstance(entry.get("times"), list):

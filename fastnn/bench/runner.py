@@ -111,6 +111,15 @@ class Worker:
         self.process = None
 
 
+def row_of(case: Case, libraries: dict[str, dict], unit: str = "s") -> dict:
+    """A row of the results; what is measured of each library has this unit."""
+    return {
+        "case": case.key, "group": case.group, "train": case.train, "flops": case.flops,
+        "bytes": case.nbytes, "gain": case.gain, "items": case.items, "unit": unit,
+        "libraries": libraries,
+    }  # fmt: skip
+
+
 def time_case(case: Case, workers: Sequence[Worker], rounds: int, seconds: float) -> dict:
     """The row of a case: for each library its times, first call, memory, or why it has none."""
     found: dict[str, dict] = {w.name: {"times": []} for w in workers}
@@ -137,11 +146,7 @@ def time_case(case: Case, workers: Sequence[Worker], rounds: int, seconds: float
     for entry in found.values():
         if entry["times"] and "error" not in entry:
             entry["median"] = statistics.median(entry["times"])
-    row = {
-        "case": case.key, "group": case.group, "train": case.train, "flops": case.flops,
-        "bytes": case.nbytes, "gain": case.gain, "items": case.items, "unit": "s",
-        "libraries": found,
-    }  # fmt: skip
+    row = row_of(case, found)
     judge_results(row, digests, workers[0].name, case)
     return row
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from .runner import WORKER
+from .case import Case
+from .runner import WORKER, row_of
 
 DISTRIBUTIONS = {"fastnn": "fastnn-cpu"}
 NAMES = {
@@ -86,10 +87,7 @@ def run(arguments: list[str]) -> tuple[float, str]:
 
 
 def row(name: str, unit: str, libraries: dict[str, dict]) -> dict:
-    return {
-        "case": f"startup/{NAMES[name]}", "group": "startup", "train": False, "flops": 0.0,
-        "bytes": 0.0, "gain": 1.0, "items": 0, "unit": unit, "libraries": libraries,
-    }  # fmt: skip
+    return row_of(Case("startup", NAMES[name], None), libraries, unit)
 
 
 def entry(values: Sequence[float]) -> dict:

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from .conv import pair
 from .library import Library, Unsupported, Work
+from .rnn import GATES
 
 
 class Tensor:
@@ -151,8 +153,7 @@ def namespace(functions) -> SimpleNamespace:
 
     class Conv2d(Module):
         def __init__(self, inputs, outputs, kernel, stride=1, padding=0, groups=1, bias=True):
-            taps = (kernel, kernel) if isinstance(kernel, int) else kernel
-            self.weight = parameter(outputs, inputs // groups, *taps)
+            self.weight = parameter(outputs, inputs // groups, *pair(kernel))
             self.bias = parameter(outputs) if bias else None
             self.how = stride, padding, 1, groups
 
@@ -196,7 +197,7 @@ def namespace(functions) -> SimpleNamespace:
         def forward(self, x):
             return self.weight.apply("embedding", x)
 
-    def recurrent(kind: str, gates: int):
+    def recurrent(kind: str):
         class Recurrent(Module):
             def __init__(self, inputs, hidden, layers=1, bidirectional=False, batch_first=False):
                 self.batch_first, self.directions = batch_first, 2 if bidirectional else 1
@@ -208,15 +209,12 @@ def namespace(functions) -> SimpleNamespace:
                         shapes = (width,), (hidden,), (), ()
                         for name, shape in zip(names, shapes, strict=True):
                             kept = f"weight_{name}" if shape else f"bias_{name}"
-                            setattr(self, kept, parameter(gates * hidden, *shape))
+                            setattr(self, kept, parameter(GATES[kind] * hidden, *shape))
                             self.names.append(kept)
 
             def forward(self, x):
                 weights = [getattr(self, name).value for name in self.names]
-                four = [weights[k : k + 4] for k in range(0, len(weights), 4)]
-                layers = [
-                    four[k : k + self.directions] for k in range(0, len(four), self.directions)
-                ]
+                layers = chunks(chunks(weights, 4), self.directions)
                 return x.apply("recurrent", kind, layers, self.batch_first), None
 
         return Recurrent
@@ -231,7 +229,7 @@ def namespace(functions) -> SimpleNamespace:
         Flatten=operation("flatten"),
         MaxPool2d=operation("max_pool2d", "kernel"),
         AdaptiveAvgPool2d=operation("adaptive_avg_pool2d", "size"),
-        LSTM=recurrent("LSTM", 4), GRU=recurrent("GRU", 3), RNN=recurrent("RNN", 1),
+        **{kind: recurrent(kind) for kind in GATES},
     )  # fmt: skip
 
 

@@ -36,10 +36,11 @@ def spread(entry: dict) -> float:
 
 
 def share(row: dict, seconds: float, limits: Limits) -> tuple[str, float | None]:
-    """(rate, share of the nearer limit) of a time; work is counted by its definition."""
+    """(rate, share of the nearer limit) of a time; work is counted by its definition. Where none is
+    counted, the time of each item."""
     arithmetic, traffic = limits.times(row)
     if arithmetic + traffic == 0:
-        return "", None
+        return f"{duration(seconds / row['items'])} each" if row["items"] else "", None
     if arithmetic >= traffic:
         return f"{row['flops'] / seconds / 1e9:.1f} GF/s", arithmetic / seconds
     return f"{row['bytes'] / seconds / 1e9:.1f} GB/s", traffic / seconds

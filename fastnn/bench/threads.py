@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .cases import EVERYDAY, GROUPS, all_cases
+from .cases import EVERYDAY, GROUPS, all_cases, one_of
 from .library import split_mode
 from .limits import Limits
 from .machine import cores, describe, sentence
@@ -38,7 +38,8 @@ def line(row: dict, entrants: Sequence[Entrant]) -> str:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastnn bench threads", description=__doc__)
     add = parser.add_argument
-    add("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}")
+    of = f"of {', '.join(GROUPS)}"
+    add("groups", nargs="*", metavar="group", type=one_of(GROUPS), help=of)
     add("--most", type=int, default=cores(), help="threads (the cores that there are)")
     add("--library", default="fastnn", help="whose (fastnn)")
     add("--all", action="store_true", help="all cases, not only those of --quick")
@@ -46,11 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     add("--seconds", type=float, default=0.05, help="length of one measurement")
     add("--save", metavar="FILE", help="write all figures as JSON")
     options = parser.parse_args(arguments)
-    unknown = [group for group in options.groups if group not in GROUPS]
-    if unknown:
-        parser.error(f"unknown group {', '.join(unknown)}; there are {', '.join(GROUPS)}")
-    if options.most < 1 or options.rounds < 1:
-        parser.error("--most and --rounds must be at least 1")
+    if options.most < 1 or options.rounds < 1 or options.seconds <= 0:
+        parser.error("--most and --rounds must be at least 1, --seconds more than 0")
     try:
         split_mode(options.library)
     except ValueError as error:
@@ -84,4 +82,4 @@ def main(arguments: Sequence[str]) -> int:
     if options.save:
         save(options.save, {"machine": machine, "limits": limits.as_dict(), **result})
         print(f"written to {options.save}")
-    return 0
+    return 1 if errors(result["rows"]) else 0
