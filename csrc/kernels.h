@@ -155,7 +155,10 @@ enum { PEAK_READ, PEAK_COPY, PEAK_ADD, PEAK_KINDS };
 typedef void (*peak_fn)(const void *a, const void *b, void *c, long n);
 
 /* loss.h */
-enum { LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS };
+enum {
+    LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_QUANTILE,    /* functions of x - t */
+    LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KL, LOSS_HINGE, LOSS_CONTRASTIVE, LOSS_KINDS
+};
 
 #include "kernels/pointwise_list.h"
 

@@ -3,11 +3,15 @@
  *   mse         (x - t)^2                                    2 (x - t)
  *   l1          |x - t|                                      sign(x - t)
  *   huber       d^2 / 2 where |d| < p, else p (|d| - p / 2)  d held within [-p, p];  d = x - t
+ *   quantile    (1 - p) d where d > 0, else -p d             1 - p, -p, and 0 where d is 0
  *   bce_logits  max(x, 0) - x t + log(1 + exp(-|x|))         sigmoid(x) - t
  *   bce         -t log x - (1 - t) log(1 - x)                (x - t) / (x (1 - x))
+ *   kl          t (log t - x), or e^t (t - x) if p is 1      -t, or -e^t
+ *   hinge       max(0, p - t x)                              -t where t x < p, else 0
+ *   contrastive (t x^2 + (1 - t) max(0, p - x)^2) / 2        t x - (1 - t) max(0, p - x)
  *
- * Logarithms in bce end at -100 and its denominator at 1e-12, as in PyTorch. The sum
- * of a block is taken in the pass that computes the losses.
+ * Logarithms in bce end at -100 and its denominator at 1e-12, as in PyTorch; 0 log 0
+ * is 0. The sum of a block is taken in the pass that computes the losses.
  * Called by _kernels/loss.pyx. */
 
 enum { LOSS_BLOCK = 1024 };
@@ -23,9 +27,21 @@ INLINE vec loss_value(const int kind, vec x, vec t, vec p)
         vec one = v_max(least, v_log(x)), zero = v_max(least, v_log1p(v_zero() - x));
         return (t - v_set1(1)) * zero - t * one;
     }
+    if (kind == LOSS_KL) {
+        const mask logs = v_lt(v_zero(), p);
+        vec share = v_select(logs, v_exp(t), t);
+        vec loss = share * (v_select(logs, t, v_log(t)) - x);
+        return v_select(v_eq(share, v_zero()), v_zero(), loss);
+    }
+    if (kind == LOSS_HINGE) return v_max(v_zero(), p - t * x);
+    if (kind == LOSS_CONTRASTIVE) {
+        vec short_of = v_max(v_zero(), p - x);
+        return v_set1(0.5) * (t * x * x + (v_set1(1) - t) * short_of * short_of);
+    }
     vec d = x - t, size = v_abs(d);
     if (kind == LOSS_L1) return size;
     if (kind == LOSS_MSE) return d * d;
+    if (kind == LOSS_QUANTILE) return v_max((v_set1(1) - p) * d, v_zero() - p * d);
     return v_select(v_lt(size, p), v_set1(0.5) * d * d, p * (size - v_set1(0.5) * p));
 }
 
@@ -33,8 +49,18 @@ INLINE vec loss_slope(const int kind, vec x, vec t, vec p)
 {
     if (kind == LOSS_BCE_LOGITS) return v_sigmoid(x) - t;
     if (kind == LOSS_BCE) return (x - t) / v_max(v_set1((real)1e-12), x * (v_set1(1) - x));
+    if (kind == LOSS_KL) return v_zero() - v_select(v_lt(v_zero(), p), v_exp(t), t);
+    if (kind == LOSS_HINGE) {
+        vec rest = p - t * x;
+        return v_select(v_lt(v_zero(), rest), v_zero() - t, v_select(v_isnan(rest), rest, v_zero()));
+    }
+    if (kind == LOSS_CONTRASTIVE) return t * x - (v_set1(1) - t) * v_max(v_zero(), p - x);
     vec d = x - t;
     if (kind == LOSS_MSE) return d + d;
+    if (kind == LOSS_QUANTILE) {
+        vec side = v_select(v_lt(v_zero(), d), v_set1(1) - p, v_zero() - p);
+        return v_select(v_eq(d, v_zero()), d, v_select(v_isnan(d), d, side));
+    }
     if (kind == LOSS_L1)
         return v_select(v_eq(d, v_zero()), d, v_select(v_isnan(d), d, v_copy_sign(v_set1(1), d)));
     return v_min(p, v_max(v_zero() - p, d));
@@ -103,12 +129,17 @@ INLINE void loss_backward(const int kind, const real *x, const real *t, long n, 
 LOSS(loss_mse, LOSS_MSE)
 LOSS(loss_l1, LOSS_L1)
 LOSS(loss_huber, LOSS_HUBER)
+LOSS(loss_quantile, LOSS_QUANTILE)
 LOSS(loss_bce_logits, LOSS_BCE_LOGITS)
 LOSS(loss_bce, LOSS_BCE)
+LOSS(loss_kl, LOSS_KL)
+LOSS(loss_hinge, LOSS_HINGE)
+LOSS(loss_contrastive, LOSS_CONTRASTIVE)
 
-#define LOSS_ALL(SUFFIX)                                         \
-    {loss_mse_##SUFFIX, loss_l1_##SUFFIX, loss_huber_##SUFFIX,   \
-     loss_bce_logits_##SUFFIX, loss_bce_##SUFFIX}
+#define LOSS_ALL(SUFFIX)                                                                \
+    {loss_mse_##SUFFIX, loss_l1_##SUFFIX, loss_huber_##SUFFIX, loss_quantile_##SUFFIX,  \
+     loss_bce_logits_##SUFFIX, loss_bce_##SUFFIX, loss_kl_##SUFFIX, loss_hinge_##SUFFIX, \
+     loss_contrastive_##SUFFIX}
 #define LOSS_ROWS                     \
     .loss_sum = LOSS_ALL(sum),        \
     .loss_each = LOSS_ALL(each),      \

@@ -1,6 +1,12 @@
 # Losses number by number over n contiguous x and targets t; formulas in csrc/kernels/loss.h.
 
-from fastnn._kernels.runtime cimport LOSS_BCE, LOSS_BCE_LOGITS, LOSS_HUBER, LOSS_L1, LOSS_MSE
+from fastnn._kernels.runtime cimport (
+    LOSS_BCE, LOSS_BCE_LOGITS, LOSS_CONTRASTIVE, LOSS_HINGE, LOSS_HUBER, LOSS_KL, LOSS_L1, LOSS_MSE,
+    LOSS_QUANTILE,
+)
+
+cdef inline bint is_of_difference(int kind) noexcept nogil:     # a function of x - t
+    return kind <= LOSS_QUANTILE
 
 # their sum; scratch holds loss_scratch_bytes(n)
 cdef size_t loss_scratch_bytes(long n) noexcept nogil

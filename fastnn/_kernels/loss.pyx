@@ -31,7 +31,7 @@ cdef struct Losses:
 
 cdef int team_for(int kind, int dtype, long n) noexcept nogil:
     cdef bint wide = dtype == FLOAT64
-    if kind <= LOSS_HUBER:
+    if is_of_difference(kind) or kind >= LOSS_HINGE:
         return team_size(n * DIFFERENCE_NS * (2 if wide else 1))
     return team_size(n * (LOGARITHM_NS_F64 if wide else LOGARITHM_NS))
 

@@ -53,7 +53,8 @@ cdef extern from "kernels.h" nogil:
         PEAK_READ, PEAK_COPY, PEAK_ADD, PEAK_KINDS
     ctypedef void (*peak_fn)(const void* a, const void* b, void* c, long n) noexcept nogil
     enum:
-        LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KINDS
+        LOSS_MSE, LOSS_L1, LOSS_HUBER, LOSS_QUANTILE
+        LOSS_BCE_LOGITS, LOSS_BCE, LOSS_KL, LOSS_HINGE, LOSS_CONTRASTIVE, LOSS_KINDS
     ctypedef double (*loss_sum_fn)(const void* x, const void* t, long n, double p) noexcept nogil
     ctypedef void (*loss_each_fn)(const void* x, const void* t, long n, double p,
                                   void* y) noexcept nogil
@@ -226,9 +227,9 @@ cdef extern from "kernels.h" nogil:
         double (*target_weight)(const int64_t* target, long n, int64_t classes,
                                 int64_t ignore_index, const void* weight,
                                 long* bad) noexcept nogil
-        loss_sum_fn[5] loss_sum
-        loss_each_fn[5] loss_each
-        loss_backward_fn[5] loss_backward
+        loss_sum_fn[9] loss_sum
+        loss_each_fn[9] loss_each
+        loss_backward_fn[9] loss_backward
         optim_fn[8] optim
         clip_norm_fn[4] clip_norm
         void (*clip_scale)(void* x, long n, double factor) noexcept nogil

@@ -10,7 +10,11 @@ import math
 from typing import Any
 
 from fastnn._core.autograd import no_grad
+from fastnn._core.dtype import float64
 from fastnn._core.tensor import Tensor
+from fastnn.ops.creation import zeros
+from fastnn.ops.pointwise import where
+from fastnn.ops.random import randn, randperm
 
 LINEAR = {
     "linear",
@@ -125,6 +129,91 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal with deviation gain / sqrt(fan) (He et al., 2015)."""
     return normal_(tensor, 0.0, kaiming_deviation(tensor, a, mode, nonlinearity), generator)
+
+
+def gram_schmidt(rows: Tensor) -> Tensor:
+    """The rows (n, d), n <= d, made orthonormal one after the other, each twice over."""
+    done = zeros(rows.shape, dtype=rows.dtype)
+    for k in range(len(rows)):
+        row = rows[k]
+        for _ in range(2):
+            row = row - (done[:k] @ row) @ done[:k]
+        done[k] = row / row.norm()
+    return done
+
+
+def orthonormal(rows: Tensor, block: int = 32) -> Tensor:
+    """gram_schmidt() in blocks of rows, so that most of the work is matrix products."""
+    done = zeros(rows.shape, dtype=rows.dtype)
+    for start in range(0, len(rows), block):
+        before, part = done[:start], rows[start : start + block]
+        for _ in range(2):
+            part = gram_schmidt(part - (part @ before.t()) @ before)
+        done[start : start + block] = part
+    return done
+
+
+@no_grad()
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
+    """gain times a random matrix whose rows, or columns where they are fewer, are orthonormal
+    (Saxe et al., 2014); of a weight (O, I, ...) the matrix is (O, I * ...)."""
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"orthogonal_() needs a tensor with 2 or more dimensions, got shape {tensor.shape}"
+        )
+    if tensor.numel() == 0:
+        return tensor
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    n, d = min(rows, columns), max(rows, columns)
+    found = orthonormal(randn(n, d, dtype=float64, generator=generator)) * gain
+    matrix = found if rows <= columns else found.t()
+    return tensor.copy_(matrix.reshape(tensor.shape))
+
+
+@no_grad()
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
+    """A matrix with numbers drawn from the normal distribution, but for a share `sparsity` of each
+    column, which is 0 (Martens, 2010)."""
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_() needs a matrix, got shape {tensor.shape}")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must lie from 0 to 1, got {sparsity}")
+    normal_(tensor, 0.0, std, generator)
+    count = math.ceil(sparsity * tensor.shape[0])
+    for column in range(tensor.shape[1]):
+        tensor[randperm(tensor.shape[0], generator=generator)[:count], column] = 0.0
+    return tensor
+
+
+@no_grad()
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Any = None,
+) -> Tensor:
+    """Numbers drawn from the normal distribution, those outside of [a, b] again and again."""
+    if not a < b or (mean - b) > 4 * std or (a - mean) > 4 * std:
+        raise ValueError(
+            f"trunc_normal_() cannot draw within [{a}, {b}] around mean {mean} with std {std}"
+        )
+    normal_(tensor, mean, std, generator)
+    while (outside := (tensor < a) | (tensor > b)).any():
+        again = randn(tensor.shape, dtype=tensor.dtype, generator=generator) * std + mean
+        tensor.copy_(where(outside, again, tensor))
+    return tensor
+
+
+@no_grad()
+def eye_(tensor: Tensor) -> Tensor:
+    """1 on the diagonal of a matrix, 0 elsewhere."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_() needs a matrix, got shape {tensor.shape}")
+    zeros_(tensor)
+    tensor.diagonal().fill_(1.0)
+    return tensor
 
 
 def default_uniform_(weight: Tensor, bias: Tensor | None) -> None:

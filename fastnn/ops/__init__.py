@@ -23,6 +23,7 @@ FAMILIES = (
     "extreme",
     "softmax",
     "loss",
+    "loss_composed",
     "cross_entropy",
     "random",
     "dropout",

@@ -16,6 +16,8 @@ from fastnn.ops.reduce cimport (
     with_reduced_dims,
 )
 
+from fastnn.ops.extreme import amax
+from fastnn.ops.reduce import sum
 from fastnn.ops.registry import op
 
 
@@ -119,15 +121,27 @@ cdef Tensor quotient(Tensor dy, Tensor y):
     return q
 
 
+def norm_of_powers(input, p, dim, keepdim):
+    """The p-norm for any p from 1 to infinity, of several operations."""
+    size = abs(input)
+    if p == float("inf"):
+        return amax(size, () if dim is None else dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    return sum(size ** p, dim, keepdim) ** (1 / p)
+
+
 def norm(input, p=2, dim=None, keepdim=False):
-    """The Euclidean norm over dim (None: of all elements); p must be 2 or "fro"."""
+    """The p-norm over dim (None: of all elements), p from 1 to infinity; "fro" is 2."""
     cdef Tensor x = as_tensor(input, "input"), from_x, y
     cdef unsigned int mask = parse_dims(dim, x.ndim_)
     cdef Plan plan
     cdef Node node
-    if p != 2 and p != "fro":
-        raise ValueError(f"norm() knows p=2 and p='fro', got {p!r}")
     check_float(x, "the input of norm()")
+    if p != 2 and p != "fro":
+        if isinstance(p, str) or not p >= 1:
+            raise ValueError(f"the p of norm() must be a number from 1 on, or 'fro', got {p!r}")
+        return norm_of_powers(x, p, dim, keepdim)
     from_x = planned(x, mask, &plan)
     y = finish(run(REDUCE_SQUARES, from_x, mask, &plan, None), mask, keepdim)
     take_roots(y)

@@ -1,4 +1,5 @@
-"""Losses number by number: mse, l1, huber, smooth l1, binary cross entropy.
+"""Losses number by number: mse, l1, huber, smooth l1, quantile, binary cross entropy,
+Kullback-Leibler, hinge, contrastive.
 
 One pass for the sum, one for the gradient. Input and target have one shape; torch
 broadcasts them with a warning, and here that is an error. Weights are multiplied on
@@ -15,13 +16,14 @@ from fastnn._core.tensor cimport (
     FLOAT64, Tensor, as_tensor, hot_operators, new_like, new_tensor, same_shape,
 )
 from fastnn._kernels.loss cimport (
-    LOSS_BCE, LOSS_BCE_LOGITS, LOSS_HUBER, LOSS_L1, LOSS_MSE, loss_gradient, loss_scratch_bytes,
-    loss_total, loss_values,
+    LOSS_BCE, LOSS_BCE_LOGITS, LOSS_CONTRASTIVE, LOSS_HINGE, LOSS_HUBER, LOSS_KL, LOSS_L1, LOSS_MSE,
+    LOSS_QUANTILE, is_of_difference, loss_gradient, loss_scratch_bytes, loss_total, loss_values,
 )
 from fastnn._kernels.reduce cimport REDUCE_MAX, REDUCE_MIN
 from fastnn.ops.reduce cimport reduce_dims
 
 from fastnn.ops.activation import softplus
+from fastnn.ops.join import stack
 from fastnn.ops.reduce import mean, sum
 from fastnn.ops.registry import op
 
@@ -54,7 +56,7 @@ cdef Tensor elementwise_loss(int kind, object input, object target, int how, dou
         raise ValueError(f"{what}() needs input and target of one shape, got {shape_text(x)} and "
                          f"{shape_text(t)}")
     check_same_dtype(t, x, f"the input and the target of {what}()")
-    if kind == LOSS_BCE and needs_graph(t):
+    if not is_of_difference(kind) and kind != LOSS_BCE_LOGITS and needs_graph(t):
         raise ValueError(f"{what}() has no gradient for its target; use target.detach()")
     x = laid_out_as(x, x)
     t = laid_out_as(t, x)
@@ -92,12 +94,12 @@ cdef int elementwise_loss_backward(Node node, Tensor dy) except -1:
     cdef bint each = node.i[1] == NONE
     cdef double scale = 1.0 / x.size_ if node.i[1] == MEAN else 1, p = node.p[0]
     dy = laid_out_as(dy, x) if each else dy
-    if node.input0 is not None or kind <= LOSS_HUBER:
+    if node.input0 is not None or is_of_difference(kind):
         dx = new_like(x, x.dtype_)
         with nogil:
             loss_gradient(kind, x.dtype_, x.size_, p, x.ptr, t.ptr, dy.ptr, each, scale, dx.ptr)
         give(node.input0, dx)
-        if node.input1 is not None and kind <= LOSS_HUBER:      # functions of x - t
+        if node.input1 is not None and is_of_difference(kind):
             give(node.input1, <Tensor>hot_operators().neg(dx))
     if node.input1 is not None and kind == LOSS_BCE_LOGITS:
         give(node.input1, <Tensor>hot_operators().mul(hot_operators().mul(x, dy), -scale))
@@ -143,6 +145,38 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     return loss if beta == 1 else loss / beta
 
 
+cdef object quantile_losses(object x, object target, object quantiles, int how):
+    """The losses of columns, one for each quantile, against one target."""
+    shape = (as_tensor(x, "input")).shape
+    if len(shape) == 0 or shape[len(shape) - 1] != len(quantiles):
+        raise ValueError(f"quantile_loss() of {len(quantiles)} quantiles needs an input with as "
+                         f"many columns, got shape {shape}")
+    columns = [elementwise_loss(LOSS_QUANTILE, x.select(-1, k), target, NONE, q, "quantile_loss")
+               for k, q in enumerate(quantiles)]
+    return reduced(stack(columns, -1), how)
+
+
+def quantile_loss(input, target, quantile=0.5, reduction="mean"):
+    """The pinball loss: quantile * d where the target is d above the input, (1 - quantile) * d
+    where it is d below. It is least where the input is that quantile of the targets
+    (Koenker and Bassett, 1978).
+
+    quantile: a number within (0, 1), or several; then input (..., Q) holds a column for each
+    and target has the shape (...).
+
+    >>> fastnn.quantile_loss(fastnn.tensor([1.0, 1.0]), fastnn.tensor([2.0, 0.0]), 0.9, "none")
+    tensor([0.9000, 0.1000])
+    """
+    cdef int how = reduction_of(reduction)
+    several = isinstance(quantile, (tuple, list))
+    for q in quantile if several else (quantile,):
+        if not 0 < q < 1:
+            raise ValueError(f"a quantile must lie between 0 and 1, got {q}")
+    if several:
+        return quantile_losses(input, target, quantile, how)
+    return elementwise_loss(LOSS_QUANTILE, input, target, how, quantile, "quantile_loss")
+
+
 # --- binary cross entropy -----------------------------------------------------
 
 def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
@@ -183,11 +217,57 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     return reduced(losses * weight, how)
 
 
+# --- distributions and classes ------------------------------------------------
+
+def kl_div(input, target, reduction="mean", log_target=False):
+    """The Kullback-Leibler divergence of exp(input) from target: target (log target - input), where
+    input holds log-probabilities and target probabilities, or their logarithms with log_target.
+
+    reduction: also "batchmean", the sum over the number of rows: the divergence itself.
+    """
+    cdef bint by_rows = reduction == "batchmean"
+    loss = elementwise_loss(LOSS_KL, input, target, reduction_of("sum" if by_rows else reduction),
+                            bool(log_target), "kl_div")
+    if not by_rows:
+        return loss
+    if input.ndim == 0:
+        raise ValueError("kl_div() with reduction='batchmean' needs an input with rows")
+    return loss / input.shape[0]
+
+
+def hinge_loss(input, target, margin=1.0, reduction="mean"):
+    """max(0, margin - target * input) of scores input and targets -1 or 1: the loss of support
+    vector machines (Cortes and Vapnik, 1995); with margin 0 that of the perceptron.
+
+    >>> fastnn.hinge_loss(fastnn.tensor([2.0, 0.5]), fastnn.tensor([1.0, -1.0]), reduction="none")
+    tensor([0.0000, 1.5000])
+    """
+    return elementwise_loss(LOSS_HINGE, input, target, reduction_of(reduction), margin,
+                            "hinge_loss")
+
+
+def contrastive_loss(distance, target, margin=1.0, reduction="mean"):
+    """Half of distance^2 of a pair that belongs together (target 1), half of
+    max(0, margin - distance)^2 of one that does not (target 0): Hadsell, Chopra and LeCun, 2006,
+    whose Y is 1 - target.
+
+    distance: of two embeddings each, pairwise_distance(a, b).
+    """
+    if not margin > 0:
+        raise ValueError(f"the margin of contrastive_loss() must be greater than 0, got {margin}")
+    return elementwise_loss(LOSS_CONTRASTIVE, distance, target, reduction_of(reduction), margin,
+                            "contrastive_loss")
+
+
 OPS = [
     op("mse_loss", mse_loss, cases="pair_loss"),
     op("l1_loss", l1_loss, cases="pair_loss"),
     op("huber_loss", huber_loss, cases="huber_loss"),
     op("smooth_l1_loss", smooth_l1_loss, cases="smooth_l1_loss"),
+    op("quantile_loss", quantile_loss, cases="quantile_loss"),
+    op("kl_div", kl_div, cases="kl_div"),
+    op("hinge_loss", hinge_loss, cases="hinge_loss"),
+    op("contrastive_loss", contrastive_loss, cases="contrastive_loss"),
     op("binary_cross_entropy", binary_cross_entropy, cases="bce"),
     op("binary_cross_entropy_with_logits", binary_cross_entropy_with_logits, cases="bce_logits"),
 ]

@@ -14,9 +14,10 @@ import numpy as np
 
 from fastnn.testing.arguments import Case, Generator, away_from_zero
 from fastnn.testing.images import IMAGES
+from fastnn.testing.losses import LOSSES
 from fastnn.testing.moves import MOVES
 
-CASES: dict[str, Generator] = {**MOVES, **IMAGES}
+CASES: dict[str, Generator] = {**MOVES, **IMAGES, **LOSSES}
 
 
 def cases(function: Callable) -> Callable:
@@ -324,6 +325,9 @@ def norm(rng):
     yield (away_from_zero(rng, 40),), {}
     yield (away_from_zero(rng, 4, 30),), {"dim": 1, "keepdim": True}
     yield (away_from_zero(rng, 130, 1000), 2, 0), {}
+    for power in (1, 1.5, 3, float("inf")):
+        yield (away_from_zero(rng, 4, 30), power), {}
+        yield (away_from_zero(rng, 4, 30), power, 1, True), {}
 
 
 @cases
@@ -360,7 +364,7 @@ def position(rng):
         yield (rng.uniform(0.1, 3.0, (130, 1000)),), {"dim": dim}
 
 
-# --- softmax and losses -------------------------------------------------------
+# --- softmax -------------------------------------------------------
 
 
 @cases
@@ -379,82 +383,6 @@ def logsumexp(rng):
     for (x,), kwargs in softmax(rng):
         yield (x,), kwargs
         yield (x,), {**kwargs, "keepdim": True}
-
-
-@cases
-def nll_loss(rng):
-    for shape in [(7,), (6, 10), (4, 5, 3), (2, 3, 4, 5)]:
-        classes = shape[0] if len(shape) == 1 else shape[1]
-        target = () if len(shape) == 1 else (shape[0], *shape[2:])
-        for reduction in ("mean", "sum", "none"):
-            t = np.asarray(rng.integers(0, classes, target))
-            yield (rng.normal(0, 2, shape), t), {"reduction": reduction}
-            ignored = np.where(rng.random(target) < 0.4, 1, t) if target else t
-            weight = rng.uniform(0.5, 2.0, classes)
-            ignore = 1 if target else -100
-            options = {"weight": weight, "ignore_index": ignore, "reduction": reduction}
-            yield (rng.normal(0, 2, shape), ignored), options
-
-
-@cases
-def cross_entropy(rng):
-    for args, kwargs in nll_loss(rng):
-        yield args, kwargs
-        yield args, {**kwargs, "label_smoothing": 0.2}
-    yield (rng.normal(0, 2, (400, 100)), rng.integers(0, 100, 400)), {}
-    for shape in [(2, 9, 7, 5), (3, 80, 11)]:
-        yield (rng.normal(0, 2, shape), rng.integers(0, 9, (shape[0], *shape[2:]))), {}
-    for shape in [(5,), (6, 10), (3, 70), (2, 3, 4, 5), (2, 67, 21)]:
-        x, probabilities = rng.normal(0, 2, shape), rng.uniform(0, 1, shape)
-        weight = rng.uniform(0.5, 2.0, shape[0] if len(shape) == 1 else shape[1])
-        for reduction in ("mean", "sum", "none"):
-            yield (x, probabilities), {"reduction": reduction}
-            options = {"weight": weight, "label_smoothing": 0.3, "reduction": reduction}
-            yield (x, probabilities), options
-
-
-@cases
-def pair_loss(rng):
-    for shape in [(), (7,), (33, 5), (2, 3, 4, 5), (130, 1000)]:
-        for reduction in ("mean", "sum", "none"):
-            x = rng.normal(0, 2, shape)
-            yield (x, x + away_from_zero(rng, *shape)), {"reduction": reduction}
-
-
-@cases
-def huber_loss(rng):
-    yield from pair_loss(rng)
-    x = rng.normal(0, 2, (5, 33))
-    yield (x, x + away_from_zero(rng, 5, 33)), {"delta": 0.7001}
-
-
-@cases
-def smooth_l1_loss(rng):
-    yield from pair_loss(rng)
-    x = rng.normal(0, 2, (5, 33))
-    for beta in (0, 0.7001, 2.3):
-        yield (x, x + away_from_zero(rng, 5, 33)), {"beta": beta}
-
-
-@cases
-def bce(rng):
-    for shape in [(), (7,), (33, 5), (130, 1000)]:
-        for reduction in ("mean", "sum", "none"):
-            options = {"target": rng.uniform(0, 1, shape), "reduction": reduction}
-            yield (rng.uniform(0.05, 0.95, shape),), options
-    options = {"target": rng.uniform(0, 1, (4, 5)), "weight": rng.uniform(0, 2, 5)}
-    yield (rng.uniform(0.05, 0.95, (4, 5)),), options
-
-
-@cases
-def bce_logits(rng):
-    for shape in [(), (7,), (33, 5), (130, 1000)]:
-        for reduction in ("mean", "sum", "none"):
-            yield (rng.normal(0, 3, shape), rng.uniform(0, 1, shape)), {"reduction": reduction}
-    x, t = rng.normal(0, 3, (4, 5)), rng.uniform(0, 1, (4, 5))
-    yield (x, t, rng.uniform(0, 2, 5)), {}
-    yield (x, t, None, "none", rng.uniform(0.5, 4, 5)), {}
-    yield (x, t, rng.uniform(0, 2, (4, 5)), "sum", rng.uniform(0.5, 4, 5)), {}
 
 
 def recurrent(rng, gates, states, shape, state, D):

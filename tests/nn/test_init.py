@@ -70,6 +70,59 @@ def test_kaiming(mode, fan, options, gain):
     assert_normal(init.kaiming_normal_(x, mode=mode, **options), gain / math.sqrt(fan))
 
 
+@pytest.mark.parametrize("shape", [(7, 7), (5, 40), (100, 70), (8, 3, 3, 3), (1, 1), (0, 3)])
+@pytest.mark.parametrize("gain", [1, 1.5])
+def test_orthogonal(shape, gain):
+    x = fastnn.empty(shape)
+    assert init.orthogonal_(x, gain) is x
+    matrix = values(x).astype(np.float64).reshape(shape[0], math.prod(shape[1:]))
+    short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    np.testing.assert_allclose(short @ short.T, gain**2 * np.eye(len(short)), atol=1e-6)
+
+
+def test_orthogonal_in_float64_is_exact_and_turned_at_random():
+    matrices = []
+    for seed in range(200):
+        fastnn.manual_seed(seed)
+        matrices.append(values(init.orthogonal_(fastnn.empty(3, 3, dtype=fastnn.float64))))
+        np.testing.assert_allclose(matrices[-1] @ matrices[-1].T, np.eye(3), atol=1e-14)
+    # of a matrix drawn evenly, every entry has mean 0 and square 1 / 3
+    assert abs(np.mean(matrices, 0)).max() < 0.2
+    assert abs(np.mean(np.square(matrices), 0) - 1 / 3).max() < 0.1
+
+
+@pytest.mark.parametrize("sparsity, zeros", [(0.0, 0), (0.25, 10), (0.26, 11), (1.0, 40)])
+def test_sparse(sparsity, zeros):
+    x = values(init.sparse_(fastnn.empty(40, 30), sparsity, std=0.5))
+    assert ((x == 0).sum(0) == zeros).all()
+    if zeros < 40:
+        assert abs(x[x != 0].std() - 0.5) < 0.05
+
+
+def test_truncated_normal():
+    x = values(init.trunc_normal_(fastnn.empty(300, 300), 1.0, 2.0, -1.0, 2.0))
+    assert -1 <= x.min() < -0.99
+    assert 1.99 < x.max() <= 2
+    low, high = -1.0, 0.5  # in deviations
+    density = [math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in (low, high)]
+    share = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
+    assert x.mean() == pytest.approx(1 + 2 * (density[0] - density[1]) / share, abs=0.01)
+
+
+def test_eye():
+    assert values(init.eye_(fastnn.empty(2, 3))).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_more_errors():
+    for fill in (init.eye_, init.orthogonal_, lambda x: init.sparse_(x, 0.1)):
+        with pytest.raises(ValueError, match=r"shape \(3,\)"):
+            fill(fastnn.empty(3))
+    with pytest.raises(ValueError, match=r"from 0 to 1, got 1\.5"):
+        init.sparse_(fastnn.empty(2, 2), 1.5)
+    with pytest.raises(ValueError, match=r"\[9, 10\]"):
+        init.trunc_normal_(fastnn.empty(2), a=9, b=10)
+
+
 def test_calculate_gain():
     assert init.calculate_gain("leaky_relu", 0.2) == math.sqrt(2 / 1.04)
     assert init.calculate_gain("leaky_relu") == math.sqrt(2 / 1.0001)

@@ -13,7 +13,10 @@ LOSSES = [
     fastnn.l1_loss,
     fastnn.huber_loss,
     fastnn.smooth_l1_loss,
+    fastnn.quantile_loss,
     fastnn.binary_cross_entropy_with_logits,
+    fastnn.hinge_loss,
+    fastnn.contrastive_loss,
 ]
 
 
@@ -96,6 +99,43 @@ def test_large_logits_and_nan(level):
             assert np.isnan(leaf.grad.numpy()).tolist() == [False, False, True]
 
 
+def test_quantile_is_the_least_of_its_loss():
+    rng = np.random.default_rng(4)
+    t = rng.standard_normal(2001)
+    for q in (0.1, 0.5, 0.95):
+        at = np.quantile(t, q)
+        x = fastnn.tensor(np.full(len(t), at), requires_grad=True)
+        fastnn.quantile_loss(x, fastnn.tensor(t), q).backward()
+        assert abs(x.grad.sum().item()) < 1e-3
+        losses = [
+            fastnn.quantile_loss(fastnn.tensor(np.full(len(t), at + d)), fastnn.tensor(t), q).item()
+            for d in (-0.1, 0, 0.1)
+        ]
+        assert losses[1] < min(losses[0], losses[2])
+
+
+def test_several_quantiles_are_the_single_ones():
+    rng = np.random.default_rng(5)
+    x, t = rng.standard_normal((7, 2, 3)), rng.standard_normal((7, 2))
+    quantiles = (0.1, 0.5, 0.9)
+    found = fastnn.quantile_loss(from_numpy(x), from_numpy(t), quantiles, "none").numpy()
+    for k, q in enumerate(quantiles):
+        single = fastnn.quantile_loss(from_numpy(x[..., k].copy()), from_numpy(t), q, "none")
+        np.testing.assert_array_equal(found[..., k], single.numpy())
+
+
+@pytest.mark.parametrize("level", levels())
+def test_divergence_of_impossible_classes(level):
+    logs = fastnn.tensor([[-1.0, -2.0, -float("inf")]], requires_grad=True)
+    target = fastnn.tensor([[0.5, 0.5, 0.0]])
+    with using_isa(level):
+        loss = fastnn.kl_div(logs, target, "sum")
+        assert loss.item() == pytest.approx(np.log(0.5) + 1.5, rel=1e-6)
+        assert fastnn.kl_div(logs, target.log(), "sum", True).item() == pytest.approx(loss.item())
+        loss.backward()
+    assert logs.grad.tolist() == [[-0.5, -0.5, 0.0]]
+
+
 def test_empty():
     x = fastnn.zeros((0, 3))
     assert np.isnan(fastnn.mse_loss(x, x).item())
@@ -123,5 +163,16 @@ def test_more_errors():
         fastnn.huber_loss(x, x, delta=0)
     with pytest.raises(ValueError, match="beta"):
         fastnn.smooth_l1_loss(x, x, beta=-1)
+    with pytest.raises(ValueError, match="between 0 and 1, got 1"):
+        fastnn.quantile_loss(x, x, 1)
+    with pytest.raises(ValueError, match=r"3 quantiles .* shape \(2,\)"):
+        fastnn.quantile_loss(x, x, [0.1, 0.5, 0.9])
+    with pytest.raises(ValueError, match="needs an input with rows"):
+        fastnn.kl_div(fastnn.tensor(0.5), fastnn.tensor(0.5), "batchmean")
+    with pytest.raises(ValueError, match="margin of contrastive_loss"):
+        fastnn.contrastive_loss(x, x, margin=0)
+    for loss in (fastnn.kl_div, fastnn.hinge_loss, fastnn.contrastive_loss):
+        with pytest.raises(ValueError, match="no gradient for its target"):
+            loss(fastnn.zeros(2), fastnn.zeros(2, requires_grad=True))
     with pytest.raises(ValueError, match="no gradient for its target"):
         fastnn.binary_cross_entropy(fastnn.zeros(2), fastnn.zeros(2, requires_grad=True))

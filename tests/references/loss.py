@@ -38,7 +38,36 @@ def binary_cross_entropy_with_logits(x, t, weight=None, reduction="mean", pos_we
     return reduced(losses if weight is None else losses * weight, reduction)
 
 
+def quantile_loss(x, t, quantile=0.5, reduction="mean"):
+    if not np.isscalar(quantile):
+        t = t[..., None]
+    d = t - x
+    return reduced(
+        np.where(d > 0, np.multiply(quantile, d), np.subtract(quantile, 1) * d), reduction
+    )
+
+
+def kl_div(x, target, reduction="mean", log_target=False):
+    share = np.exp(target) if log_target else target
+    logs = target if log_target else np.log(np.where(target > 0, target, 1))
+    losses = share * (logs - x)
+    return losses.sum() / len(x) if reduction == "batchmean" else reduced(losses, reduction)
+
+
+def hinge_loss(x, target, margin=1.0, reduction="mean"):
+    return reduced(np.maximum(0, margin - target * x), reduction)
+
+
+def contrastive_loss(x, target, margin=1.0, reduction="mean"):
+    apart = np.maximum(0, margin - x)
+    return reduced((target * x**2 + (1 - target) * apart**2) / 2, reduction)
+
+
 REFERENCES = {
+    "quantile_loss": quantile_loss,
+    "kl_div": kl_div,
+    "hinge_loss": hinge_loss,
+    "contrastive_loss": contrastive_loss,
     "mse_loss": mse_loss,
     "l1_loss": l1_loss,
     "huber_loss": huber_loss,

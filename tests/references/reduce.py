@@ -8,7 +8,9 @@ def axes(dim):
 
 
 def norm(x, p=2, dim=None, keepdim=False):
-    return np.sqrt((x * x).sum(axis=axes(dim), keepdims=keepdim))
+    if p == np.inf:
+        return np.abs(x).max(axis=axes(dim), keepdims=keepdim)
+    return (np.abs(x) ** p).sum(axis=axes(dim), keepdims=keepdim) ** (1 / p)
 
 
 def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1):

@@ -158,6 +158,77 @@ def test_losses(name, kwargs, reduction):
     assert_same_gradients(y, expected, [(x, t), (p, q)])
 
 
+SIGNS = np.where(np.random.default_rng(3).random(40) < 0.5, -1, 1).astype(np.float32)
+SHARES = np.random.default_rng(4).uniform(0, 1, (3, 40)).astype(np.float32)
+COUNTS = np.random.default_rng(5).integers(0, 9, (3, 40)).astype(np.float32)
+CLASSES = np.random.default_rng(6).integers(0, 40, 3)
+
+
+# inputs that learn, target, options
+@pytest.mark.parametrize(
+    ("name", "inputs", "target", "options"),
+    [
+        ("kl_div", 1, SHARES, {}),
+        ("kl_div", 1, np.log(SHARES), {"log_target": True}),
+        ("hinge_embedding_loss", 1, np.tile(SIGNS, (3, 1)), {"margin": 0.7}),
+        ("soft_margin_loss", 1, np.tile(SIGNS, (3, 1)), {}),
+        ("margin_ranking_loss", 2, np.tile(SIGNS, (3, 1)), {"margin": 0.3}),
+        ("cosine_embedding_loss", 2, SIGNS[:3], {"margin": -0.2}),
+        ("triplet_margin_loss", 3, None, {"margin": 0.9, "swap": True}),
+        ("multi_margin_loss", 1, CLASSES, {"p": 2, "margin": 0.8}),
+        ("poisson_nll_loss", 1, COUNTS, {"full": True}),
+        ("pairwise_distance", 2, None, {"p": 1.0}),
+        ("cosine_similarity", 2, None, {"dim": 0}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")  # torch's, of a mean divergence
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_one_tensor_or_several(name, inputs, target, options, reduction):
+    if "loss" in name or "div" in name:
+        options = {**options, "reduction": reduction}
+    arrays = np.random.default_rng(7).normal(0, 1, (inputs, 3, 40)).astype(np.float32)
+    leaves = [pair(array) for array in arrays]
+    ours, theirs = [list(side) for side in zip(*leaves, strict=True)]
+    if target is not None:
+        ours.append(fastnn.from_numpy(target.copy()))
+        theirs.append(torch.from_numpy(target.copy()))
+    y = getattr(fastnn.nn.functional, name)(*ours, **options)
+    expected = getattr(torch.nn.functional, name)(*theirs, **options)
+    assert_same(y, expected)
+    assert_same_gradients(y, expected, leaves)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "target"),
+    [
+        (lambda nn: nn.KLDivLoss(reduction="batchmean"), 1, SHARES),
+        (lambda nn: nn.HingeEmbeddingLoss(0.7), 1, np.tile(SIGNS, (3, 1))),
+        (lambda nn: nn.SoftMarginLoss(), 1, np.tile(SIGNS, (3, 1))),
+        (lambda nn: nn.MarginRankingLoss(0.3), 2, np.tile(SIGNS, (3, 1))),
+        (lambda nn: nn.CosineEmbeddingLoss(0.1), 2, SIGNS[:3]),
+        (lambda nn: nn.TripletMarginLoss(0.9), 3, None),
+        (lambda nn: nn.MultiMarginLoss(2), 1, CLASSES),
+        (lambda nn: nn.PoissonNLLLoss(full=True), 1, COUNTS),
+        (lambda nn: nn.PairwiseDistance(), 2, None),
+        (lambda nn: nn.CosineSimilarity(), 2, None),
+    ],
+)
+def test_layers_of_losses(layer, inputs, target):
+    arrays = np.random.default_rng(8).normal(0, 1, (inputs, 3, 40)).astype(np.float32)
+    arrays = [*arrays] if target is None else [*arrays, target]
+    ours = layer(fastnn.nn)(*[fastnn.from_numpy(a.copy()) for a in arrays])
+    assert_same(ours, layer(torch.nn)(*[torch.from_numpy(a.copy()) for a in arrays]))
+
+
+def test_gaussian_likelihood():
+    x, t, var = np.random.default_rng(9).uniform(0.5, 2, (3, 4, 5)).astype(np.float32)
+    (a, b), (v, w) = pair(x), pair(var)
+    for full in (False, True):
+        y = fastnn.nn.GaussianNLLLoss(full=full)(a, fastnn.from_numpy(t), v)
+        expected = torch.nn.GaussianNLLLoss(full=full)(b, torch.from_numpy(t), w)
+        assert_same(y, expected)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_weighted_binary_cross_entropy(reduction):
     rng = np.random.default_rng(8)
