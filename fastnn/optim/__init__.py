@@ -1,5 +1,6 @@
 """Optimisers. Names, options and results are PyTorch's."""
 
+from fastnn.optim import lr_scheduler
 from fastnn.optim.adadelta import Adadelta
 from fastnn.optim.adagrad import Adagrad
 from fastnn.optim.adam import Adam, AdamW
@@ -27,4 +28,5 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SparseAdam",
+    "lr_scheduler",
 ]
