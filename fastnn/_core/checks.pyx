@@ -26,7 +26,7 @@ cdef int check_writable(Tensor x) except -1:
     cdef int d
     if x.storage.readonly:
         raise ValueError("this tensor shares a read-only array: it cannot be changed in place")
-    for d in range(x.ndim_):
+    for d in range(x.ndim_ if x.size_ else 0):
         if x.strides_[d] == 0 and x.shape_[d] > 1:
             raise ValueError("an expanded tensor, in which one memory cell stands for several "
                              "elements, cannot be changed in place; clone() it first")

@@ -117,8 +117,8 @@ def find_idx(folder: PathLike, name: str) -> str:
 
 
 def stratified_split(labels: Tensor, test: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Numbers of the samples to train with and of `test` samples to test with, both in random
-    order, each class having the same share in both. The seed alone decides.
+    """Numbers of the samples to train with and of `test` samples to test with, each class having
+    the same share in both, and in the first n of both for any n. The seed alone decides.
 
     >>> import fastnn
     >>> labels = fastnn.tensor([0, 0, 0, 1, 1, 1])
@@ -132,10 +132,10 @@ def stratified_split(labels: Tensor, test: int, seed: int = 0) -> tuple[Tensor, 
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(numbers))
     # sample k of the n of its class goes to (k + 1/2) / n: an even mixture of the classes
-    place = np.empty(len(numbers))
+    place, rank = np.empty(len(numbers)), np.empty(len(numbers))
+    rank[order] = np.arange(len(numbers))
     for label in np.unique(numbers):
         members = order[numbers[order] == label]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    chosen = np.zeros(len(numbers), dtype=bool)
-    chosen[np.argsort(place, kind="stable")[:test]] = True
-    return from_numpy(order[~chosen[order]]), from_numpy(order[chosen[order]])
+    mixed = np.lexsort((rank, place))
+    return from_numpy(mixed[test:]), from_numpy(mixed[:test])

@@ -132,13 +132,15 @@ def kaiming_normal_(
 
 
 def gram_schmidt(rows: Tensor) -> Tensor:
-    """The rows (n, d), n <= d, made orthonormal one after the other, each twice over."""
+    """The rows (n, d) made orthonormal one after the other, each cleared twice of those before it;
+    a row that those before it span becomes 0."""
     done = zeros(rows.shape, dtype=rows.dtype)
     for k in range(len(rows)):
-        row = rows[k]
+        left = rows[k]
         for _ in range(2):
-            row = row - (done[:k] @ row) @ done[:k]
-        done[k] = row / row.norm()
+            left = left - (done[:k] @ left) @ done[:k]
+        if left.norm() > 1e-6 * rows[k].norm():
+            done[k] = left / left.norm()
     return done
 
 

@@ -195,6 +195,10 @@ def test_stratified_split():
     train, test = stratified_split(labels, 20, seed=4)
     assert np.bincount(np.asarray(labels)[np.asarray(test)]).tolist() == [12, 6, 2]
     assert sorted(train.tolist() + test.tolist()) == list(range(100))
+    for part in (train, test):  # every beginning is as mixed as the whole
+        shares = np.cumsum(np.asarray(labels)[part.numpy(), None] == np.unique(labels), axis=0)
+        counts = np.arange(1, len(part) + 1)[:, None] * shares[-1] / len(part)
+        assert abs(shares - counts).max() <= 2
     again = stratified_split(labels, 20, seed=4)
     assert (train.tolist(), test.tolist()) == (again[0].tolist(), again[1].tolist())
     assert test.tolist() != stratified_split(labels, 20, seed=5)[1].tolist()
