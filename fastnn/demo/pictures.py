@@ -19,11 +19,13 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     colours = {name: f"C{k}" for k, name in enumerate(dict.fromkeys(run.model for run in runs))}
     drawn = set()
     for run in runs:
-        epochs = range(1, len(run.losses) + 1)
+        epochs = range(1, len(run.history.losses) + 1)
         label = run.model if run.model not in drawn else None
         drawn.add(run.model)
-        left.plot(epochs, run.losses, color=colours[run.model], label=label)
-        right.plot(epochs, [100 * a for a in run.accuracies], color=colours[run.model], label=label)
+        left.plot(epochs, run.history.losses, color=colours[run.model], label=label)
+        right.plot(
+            epochs, [100 * a for a in run.history.scores], color=colours[run.model], label=label
+        )
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
     right.set(xlabel="epoch", ylabel="test accuracy [%]")
     for axes in (left, right):

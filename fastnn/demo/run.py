@@ -72,7 +72,7 @@ def table(runs: Sequence[Run]) -> str:
         parameters = sum(p.numel() for p in run.net.parameters())
         lines.append(
             f"{run.model:<8}{run.seed:>5}{parameters:>12,}{100 * run.accuracy:>9.2f} %"
-            f"{run.seconds:>9.1f}{run.rate:>10,.0f}"
+            f"{run.history.seconds:>9.1f}{run.rate:>10,.0f}"
         )
     return "\n".join(lines)
 
