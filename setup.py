@@ -56,9 +56,17 @@ CYTHON_FLAGS = [*COMMON, "-Wno-unused-function"] + ([] if DEBUG else ["-O2"])
 LINK_FLAGS = SANITIZE if DEBUG else [] if sys.platform == "darwin" else ["-Wl,-s"]
 
 TABLE_OWNER = "fastnn._kernels.runtime"  # the one extension that links the variants
+# Cython's types and helpers, once instead of in each extension: 210 KB less wheel
+SHARED = "fastnn._core.cython_shared"
 
 
 def extensions():
+    yield Extension(
+        SHARED,
+        [f"{SHARED.replace('.', '/')}.c"],  # written by Cython
+        extra_compile_args=list(CYTHON_FLAGS),
+        extra_link_args=list(LINK_FLAGS),
+    )
     for source in sorted((ROOT / "fastnn").rglob("*.pyx")):
         relative = source.relative_to(ROOT)
         yield Extension(
@@ -200,6 +208,7 @@ setup(
     ext_modules=cythonize(
         list(extensions()),
         nthreads=JOBS,
+        shared_utility_qualified_name=SHARED,
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,

@@ -65,15 +65,49 @@ INLINE vec v_sign(vec x)
     return v_select(v_isnan(x), x, s);
 }
 
-/* per lane: the C library's pow has every special case and half an ULP */
-INLINE vec v_pow(vec x, vec y)
+INLINE vec v_floor(vec x)
 {
-    real base[VL], exponent[VL];
-    v_store(base, x);
-    v_store(exponent, y);
-    for (int l = 0; l < VL; l++) base[l] = REAL_FN(pow)(base[l], exponent[l]);
-    return v_load(base);
+    vec nearest = v_round(x);
+    return nearest - v_select(v_lt(x, nearest), ONE, v_zero());
 }
+INLINE vec v_trunc(vec x)
+{
+    return v_copy_sign(v_floor(v_abs(x)), x);
+}
+
+/* what Python calls a % b and a // b: the remainder has the sign of b */
+INLINE real remainder_of(real a, real b)
+{
+    real rest = REAL_FN(fmod)(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+INLINE real floor_divided(real a, real b)
+{
+    if (b == 0) return a / b;
+    return REAL_FN(nearbyint)((a - remainder_of(a, b)) / b);
+}
+
+/* lane by lane: the C library has every special case, pow half an ULP */
+#define EACH_PAIR(name, expression)                                  \
+    INLINE vec name(vec v, vec w)                                    \
+    {                                                                \
+        real x[VL], y[VL];                                           \
+        v_store(x, v);                                               \
+        v_store(y, w);                                               \
+        for (int l = 0; l < VL; l++) {                               \
+            real a = x[l], b = y[l];                                 \
+            (void)b;                                                 \
+            x[l] = expression;                                       \
+        }                                                            \
+        return v_load(x);                                            \
+    }
+EACH_PAIR(v_pow, REAL_FN(pow)(a, b))
+EACH_PAIR(v_remainder, remainder_of(a, b))
+EACH_PAIR(v_floor_divide, floor_divided(a, b))
+EACH_PAIR(v_sin_of, REAL_FN(sin)(a))
+EACH_PAIR(v_cos_of, REAL_FN(cos)(a))
+INLINE vec v_sin(vec x) { return v_sin_of(x, x); }
+INLINE vec v_cos(vec x) { return v_cos_of(x, x); }
 
 INLINE vec v_normal_cdf(vec x)
 {
@@ -109,6 +143,12 @@ UNARY(sqrt, v_sqrt(a))
 UNARY(square, a * a)
 UNARY(reciprocal, ONE / a)
 UNARY(erf, v_erf(a))
+UNARY(sin, v_sin(a))
+UNARY(cos, v_cos(a))
+UNARY(floor, v_floor(a))
+UNARY(ceil, -v_floor(-a))
+UNARY(round, v_round(a)) /* halves to even numbers */
+UNARY(trunc, v_trunc(a))
 UNARY(relu, v_max(v_zero(), a))
 UNARY(leaky_relu, v_where_positive(a, a, p0 * a))
 /* p0 = slope at 0 from below, p1 = slope above */
@@ -137,6 +177,8 @@ BINARY(add, a + b)
 BINARY(sub, a - b)
 BINARY(mul, a * b)
 BINARY(div, a / b)
+BINARY(remainder, v_remainder(a, b))
+BINARY(floor_divide, v_floor_divide(a, b))
 BINARY(pow, v_pow(a, b))
 BINARY(maximum, v_select(v_isnan(a), a, v_max(a, b)))
 BINARY(minimum, v_select(v_isnan(a), a, v_min(a, b)))
@@ -152,6 +194,8 @@ COMPARE_OP(ne, m_not(v_eq(a, b)))
 
 BINARY(abs_backward, a * v_sign(b))              /* b = x */
 BINARY(sign_backward, v_zero())
+BINARY(sin_backward, a * v_cos(b)) /* b = x */
+BINARY(cos_backward, -a * v_sin(b))
 BINARY(sqrt_backward, a / (b + b))               /* b = y */
 BINARY(square_backward, a * (b + b))             /* b = x */
 BINARY(reciprocal_backward, -a * b * b)         /* b = y */

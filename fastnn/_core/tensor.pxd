@@ -47,6 +47,8 @@ cdef struct HotOperators:
     binary_operator mul
     binary_operator truediv
     binary_operator pow
+    binary_operator mod
+    binary_operator floordiv
     binary_operator matmul
     binary_operator getitem
     binary_operator lt

@@ -465,6 +465,18 @@ cdef class Tensor:
     def __rtruediv__(self, other):
         return hot.truediv(other, self)
 
+    def __mod__(self, other):
+        return hot.mod(self, other)
+
+    def __rmod__(self, other):
+        return hot.mod(other, self)
+
+    def __floordiv__(self, other):
+        return hot.floordiv(self, other)
+
+    def __rfloordiv__(self, other):
+        return hot.floordiv(other, self)
+
     def __pow__(self, other, modulo):
         return hot.pow(self, other)
 

@@ -39,6 +39,14 @@ cdef extern from *:
     static inline void float_mode_set(unsigned long mode) { (void)mode; }
     #endif
 
+    #include <time.h>
+    static inline double clock_ns(void)
+    {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return 1e9 * t.tv_sec + t.tv_nsec;
+    }
+
     static inline long claim(long *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
 
     #ifdef _OPENMP
@@ -66,6 +74,7 @@ cdef extern from *:
     int omp_in_parallel() noexcept nogil
     unsigned long float_mode_get() noexcept nogil
     void float_mode_set(unsigned long mode) noexcept nogil
+    double clock_ns() noexcept nogil
     long claim(long* next_item) noexcept nogil
     void team_meet() noexcept nogil
     const char* openmp_file() noexcept
@@ -99,6 +108,17 @@ cdef long regions_seen = 0
 # (avx512): even at 6 us, 1.5 times faster at 15 us.
 cdef double PARALLEL_NS = 10_000.0
 
+# Where other processes keep the CPUs busy, a thread comes milliseconds late to a region, and all
+# wait for it. How late is averaged over the regions; work is shared out where one thread would
+# need twice as long. Each time it is not, the average is forgotten a little, so that the next try
+# comes. Sleeping workers, which are some 50 us late, do not count.
+cdef double LATE_NS = 200_000.0
+cdef double MOST_LATE_NS = 20e6
+cdef double LATE_WEIGHT = 0.125
+cdef double LATE_DECAY = 0.998
+cdef double late_ns = 0
+cdef bint adapts = True
+
 
 cdef long itemsize(int dtype) noexcept nogil:
     if dtype <= UINT8:
@@ -120,9 +140,20 @@ cdef void convert(int src_dtype, const void* src, long src_step,
 
 
 cdef int team_size(double ns) noexcept nogil:
+    global late_ns
     if ns < PARALLEL_NS or threads_wanted == 1 or forked or omp_in_parallel():
         return 1
+    if late_ns > LATE_NS and ns < 2 * late_ns and adapts:
+        late_ns *= LATE_DECAY
+        return 1
     return threads_wanted
+
+
+cdef void note_late(double entered) noexcept nogil:
+    """Take the time since the region was entered into the average; by its last thread."""
+    global late_ns
+    cdef double late = min(clock_ns() - entered, MOST_LATE_NS)
+    late_ns += LATE_WEIGHT * (late - late_ns)
 
 
 cdef void note_team(int thread, int team) noexcept nogil:
@@ -157,6 +188,7 @@ cdef void parallel_for(item_task task, void* context, long items, int threads) n
     cdef long item
     cdef int thread
     cdef unsigned long mode
+    cdef double entered
     cdef Share shares[MAX_THREADS]
     if threads > items:
         threads = <int>items
@@ -169,22 +201,29 @@ cdef void parallel_for(item_task task, void* context, long items, int threads) n
         shares[thread].next = items * thread // threads
         shares[thread].end = items * (thread + 1) // threads
     mode = float_mode_get()
+    entered = clock_ns()
     with parallel(num_threads=threads):
         float_mode_set(mode)
         note_team(threadid(), omp_get_num_threads())
+        if threadid() == threads - 1:
+            note_late(entered)
         run_share(task, context, shares, threads, threadid())
 
 
 cdef void parallel_team(team_task task, void* context, int threads) noexcept nogil:
     cdef unsigned long mode
+    cdef double entered
     if threads <= 1:
         note_team(0, 1)
         task(context, 0, 1)
         return
     mode = float_mode_get()
+    entered = clock_ns()
     with parallel(num_threads=threads):
         float_mode_set(mode)
         note_team(threadid(), omp_get_num_threads())
+        if threadid() == threads - 1:
+            note_late(entered)
         task(context, threadid(), omp_get_num_threads())
 
 
@@ -266,6 +305,21 @@ def set_num_threads(n):
                       stacklevel=2)
         return
     threads_wanted = n
+
+
+def adapt(bint wanted):
+    """Whether small regions stay on one thread while other processes keep the CPUs busy. Returns
+    whether they did so far."""
+    global adapts, late_ns
+    before, adapts = adapts, wanted
+    late_ns = 0
+    return bool(before)
+
+
+def assume_late(double ns):
+    """Take it that the last thread came so late to the regions before."""
+    global late_ns
+    late_ns = ns
 
 
 def default_threads():

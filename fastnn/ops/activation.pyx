@@ -77,6 +77,36 @@ def erf(input):
     return unary(PW_erf, PW_erf_backward, False, as_real(input), "erf")
 
 
+def sin(input):
+    """The sine of angles in radians, elementwise."""
+    return unary(PW_sin, PW_sin_backward, False, as_real(input), "sin")
+
+
+def cos(input):
+    """The cosine of angles in radians, elementwise."""
+    return unary(PW_cos, PW_cos_backward, False, as_real(input), "cos")
+
+
+def floor(input):
+    """The largest whole number not above input, elementwise; its gradient is 0."""
+    return unary(PW_floor, PW_sign_backward, False, input, "floor")
+
+
+def ceil(input):
+    """The smallest whole number not below input, elementwise; its gradient is 0."""
+    return unary(PW_ceil, PW_sign_backward, False, input, "ceil")
+
+
+def round(input):
+    """The whole number nearest to input, elementwise, halves to even ones; its gradient is 0."""
+    return unary(PW_round, PW_sign_backward, False, input, "round")
+
+
+def trunc(input):
+    """input without its fraction, elementwise; its gradient is 0."""
+    return unary(PW_trunc, PW_sign_backward, False, input, "trunc")
+
+
 def clamp(input, min=None, max=None):
     """input held within [min, max], elementwise; a bound may be None, a number or a tensor."""
     if min is None and max is None:
@@ -402,6 +432,12 @@ OPS = [
     op("square", square, method=True, cases="unary"),
     op("reciprocal", reciprocal, method=True, cases="unary_positive"),
     op("erf", erf, method=True, cases="unary"),
+    op("sin", sin, method=True, cases="unary"),
+    op("cos", cos, method=True, cases="unary"),
+    op("floor", floor, method=True, cases="between_whole"),
+    op("ceil", ceil, method=True, cases="between_whole"),
+    op("round", round, method=True, cases="between_whole"),
+    op("trunc", trunc, method=True, cases="between_whole"),
     op("clamp", clamp, method=True, cases="clamp"),
     op("relu", relu, method=True, cases="unary"),
     op("leaky_relu", leaky_relu, cases="leaky_relu"),

@@ -220,6 +220,42 @@ cdef int pow_backward(Node node, Tensor dy) except -1:
     return 0
 
 
+cdef int check_divisor(object input, object other) except -1:
+    """ZeroDivisionError where whole numbers are to be divided by 0."""
+    for x in (input, other):
+        if isinstance(x, float) or (isinstance(x, Tensor) and (<Tensor>x).dtype_ >= FLOAT32):
+            return 0
+    if (other == 0).any() if isinstance(other, Tensor) else other == 0:
+        raise ZeroDivisionError("whole numbers cannot be divided by 0")
+    return 0
+
+
+def remainder(input, other):
+    """input % other, elementwise with broadcasting, with the sign of other as in Python."""
+    return remainder_forward(input, other)
+
+
+cdef object remainder_forward(object input, object other):
+    cdef Tensor y
+    check_divisor(input, other)
+    y = binary(PW_remainder, input, other, ARITHMETIC)
+    if tracked(other):
+        raise ValueError("remainder() has no gradient for its divisor; use other.detach()")
+    if tracked(input):
+        record(y, input, other, add_backward, "remainder")
+    return y
+
+
+def floor_divide(input, other):
+    """input // other, rounded down as in Python, elementwise with broadcasting; no gradient."""
+    return floor_divide_forward(input, other)
+
+
+cdef object floor_divide_forward(object input, object other):
+    check_divisor(input, other)
+    return binary(PW_floor_divide, input, other, ARITHMETIC)
+
+
 def maximum(input, other):
     """The larger of the two, elementwise; NaN if either is. Ties share the gradient."""
     return extremum(PW_maximum, PW_maximum_backward, input, other, "maximum")
@@ -399,6 +435,7 @@ def logical_not(input):
 cdef HotOperators* hot = hot_operators()
 hot.add, hot.sub, hot.mul, hot.truediv = add_forward, sub_forward, mul_forward, div_forward
 hot.pow, hot.neg = pow_forward, neg_forward
+hot.mod, hot.floordiv = remainder_forward, floor_divide_forward
 hot.lt, hot.le, hot.gt, hot.ge = lt_forward, le_forward, gt_forward, ge_forward
 hot.eq, hot.ne = eq_forward, ne_forward
 
@@ -413,6 +450,8 @@ OPS = [
     op("div_", div_, method=True, public=False),
     op("neg", neg, method=True, cases="unary"),
     op("pow", pow, method=True, cases="powers"),
+    op("remainder", remainder, method=True, cases="remainders"),
+    op("floor_divide", floor_divide, method=True, cases="remainders", differentiable=False),
     op("maximum", maximum, method=True, cases="binary"),
     op("minimum", minimum, method=True, cases="binary"),
     op("where", where, cases="where"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn._core.interop import from_numpy
 from fastnn._kernels.runtime import (
+    adapt,
     get_num_threads,
     isa,
     last_team,
@@ -34,15 +35,17 @@ __all__ = [
 
 @contextmanager
 def num_threads(n: int) -> Iterator[None]:
-    """Use n threads within this context; a test is skipped where the build has none."""
+    """Use n threads within this context, busy CPUs or not; a test is skipped where the build has
+    none."""
     if n > 1 and not openmp():
         raise SkipTest("this build has no OpenMP")
-    before = get_num_threads()
+    before, adapted = get_num_threads(), adapt(False)
     set_num_threads(n)
     try:
         yield
     finally:
         set_num_threads(before)
+        adapt(adapted)
 
 
 @contextmanager

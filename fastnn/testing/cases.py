@@ -75,6 +75,25 @@ def binary(rng):
 
 
 @cases
+def between_whole(rng):
+    for shape in SHAPES:
+        yield (rng.integers(-5, 5, shape) + rng.uniform(0.1, 0.4, shape),), {}
+        yield (rng.integers(-5, 5, shape) + rng.uniform(0.6, 0.9, shape),), {}
+        yield (np.asarray(rng.integers(-5, 5, shape)),), {}
+
+
+@cases
+def remainders(rng):
+    for first, second in [((), ()), ((40,), (40,)), ((130, 1000), (1000,)), *BROADCASTS]:
+        divisor = np.asarray(rng.choice([-2.0, -0.5, 0.25, 4.0], second))
+        whole = np.floor(rng.normal(0, 5, np.broadcast_shapes(first, second)))
+        share = rng.uniform(0.1, 0.9, whole.shape)
+        yield ((whole + share) * divisor,), {"other": divisor}
+        numbers = rng.integers(-9, 9, first), rng.choice([-3, -1, 1, 4], second)
+        yield tuple(map(np.asarray, numbers)), {}
+
+
+@cases
 def binary_nonzero(rng):
     yield from binary(rng)
 
