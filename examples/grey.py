@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import fastnn
-from examples.common import Images
+from examples.common import Images, digits
 from fastnn import Tensor
-from fastnn.data import mnist_digits, stratified_split
 
 SIDE = 28
 
 
 def grey_digits(train: int = 4000, test: int = 1000) -> Images:
-    """MNIST's digits with the test part of `common.digits`, each a row of 784 numbers from 0 to
-    1; the first `train` of the others in an order that does not depend on the class."""
-    images, labels = mnist_digits()
-    chosen, held_out = stratified_split(labels, test=1000)
-    order = fastnn.Generator().manual_seed(0)
-    chosen = chosen[fastnn.randperm(len(chosen), generator=order)]
-    grey = images.flatten(1).float() / 255
-    parts = [part for k in (chosen[:train], held_out[:test]) for part in (grey[k], labels[k])]
-    return Images(f"MNIST digits, {train:,}", *parts)
+    """The digits of `common.digits`, each a row of 784 numbers from 0 to 1; the first `test` of
+    those to test with."""
+    data = digits(train, standardise=False)
+    data.train_images = data.train_images.flatten(1)
+    data.test_images = data.test_images[:test].flatten(1)
+    data.test_labels = data.test_labels[:test]
+    return data
 
 
 def binary(grey: Tensor) -> Tensor:

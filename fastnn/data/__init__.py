@@ -3,7 +3,7 @@
 from fastnn.data.clicks import hash_features, open_bandit
 from fastnn.data.criteo import stream_criteo, synthetic_criteo
 from fastnn.data.dataset import Dataset, Subset, TensorDataset, random_split
-from fastnn.data.digits import fashion_mnist, mnist_digits, small_digits, stratified_split
+from fastnn.data.digits import fashion_mnist, mnist_digits, small_digits
 from fastnn.data.loader import DataLoader, default_collate
 from fastnn.data.packages import package_file
 from fastnn.data.readers import read_idx
@@ -15,6 +15,7 @@ from fastnn.data.sequences import (
     read_ts,
     sunspots,
 )
+from fastnn.data.split import ImageSplit, digits_split, fashion_split, stratified_split
 from fastnn.data.tables import (
     Table,
     adult_census,
@@ -26,6 +27,7 @@ from fastnn.data.tables import (
 __all__ = [
     "DataLoader",
     "Dataset",
+    "ImageSplit",
     "Subset",
     "Table",
     "TensorDataset",
@@ -35,8 +37,10 @@ __all__ = [
     "clothing_reviews",
     "co2",
     "default_collate",
+    "digits_split",
     "encode_categories",
     "fashion_mnist",
+    "fashion_split",
     "hash_features",
     "japanese_vowels",
     "mnist_digits",

@@ -114,28 +114,3 @@ def find_idx(folder: PathLike, name: str) -> str:
         f"there is no {name}.gz in {folder}; install the Debian package dataset-fashion-mnist "
         "(apt install dataset-fashion-mnist), or give the folder where the files are"
     )
-
-
-def stratified_split(labels: Tensor, test: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Numbers of the samples to train with and of `test` samples to test with, each class having
-    the same share in both, and in the first n of both for any n. The seed alone decides.
-
-    >>> import fastnn
-    >>> labels = fastnn.tensor([0, 0, 0, 1, 1, 1])
-    >>> train, test = fastnn.data.stratified_split(labels, test=2)
-    >>> sorted(labels[test].tolist())
-    [0, 1]
-    """
-    numbers = np.asarray(labels)
-    if numbers.ndim != 1 or not 0 <= test <= len(numbers):
-        raise ValueError(f"cannot take {test} test samples out of labels of shape {labels.shape}")
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(numbers))
-    # sample k of the n of its class goes to (k + 1/2) / n: an even mixture of the classes
-    place, rank = np.empty(len(numbers)), np.empty(len(numbers))
-    rank[order] = np.arange(len(numbers))
-    for label in np.unique(numbers):
-        members = order[numbers[order] == label]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    mixed = np.lexsort((rank, place))
-    return from_numpy(mixed[test:]), from_numpy(mixed[:test])

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fastnn
-from fastnn.data import fashion_mnist, mnist_digits, stratified_split
+from fastnn.data import ImageSplit, digits_split, fashion_split
 
 from .models import EPOCHS, LEARNING_RATE, MODELS
 from .pictures import draw_all
-from .training import Run, Split, train
+from .training import Run, train
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -44,24 +44,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def load(options: argparse.Namespace) -> Split:
+def load(options: argparse.Namespace) -> ImageSplit:
     """The chosen data, brightness standardised with the training images' mean and spread."""
-    if options.data == "fashion":
-        folder = {"folder": options.folder} if options.folder else {}
-        train_images, train_labels = fashion_mnist(train=True, **folder)
-        test_images, test_labels = fashion_mnist(train=False, **folder)
-    else:
-        images, labels = mnist_digits(options.folder)
-        chosen, held_out = stratified_split(labels, test=1000)
-        train_images, train_labels = images[chosen], labels[chosen]
-        test_images, test_labels = images[held_out], labels[held_out]
-    pixels = train_images.float() / 255
-    mean, spread = pixels.mean().item(), pixels.std().item()
-
-    def standardised(images: fastnn.Tensor) -> fastnn.Tensor:
-        return ((images.float() / 255 - mean) / spread).unsqueeze(1)
-
-    return Split(standardised(train_images), train_labels, standardised(test_images), test_labels)
+    if options.data == "digits":
+        return digits_split(options.folder).standardised()
+    return fashion_split(*[options.folder] if options.folder else []).standardised()
 
 
 def table(runs: Sequence[Run]) -> str:

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastnn import Tensor, nn
+from fastnn import nn
+from fastnn.data import ImageSplit
 from fastnn.models import History, accuracy, fit
 from fastnn.nn.functional import cross_entropy
-
-
-@dataclass
-class Split:
-    """Images (N, 1, H, W), standardised, and their labels."""
-
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
 
 
 @dataclass
@@ -39,17 +30,17 @@ class Run:
 
 
 def train(
-    name: str, net: nn.Module, data: Split, epochs: int, rate: float, batch: int, seed: int
+    name: str, net: nn.Module, data: ImageSplit, epochs: int, rate: float, batch: int, seed: int
 ) -> Run:
     """Train with Adam, its rate falling to zero; test after every epoch (not timed)."""
     history = fit(
         net,
-        (data.train_images, data.train_labels),
+        data.train,
         cross_entropy,
         epochs=epochs,
         batch_size=batch,
         lr=rate,
-        evaluate=lambda: accuracy(net, data.test_images, data.test_labels),
+        evaluate=lambda: accuracy(net, *data.test),
         progress=f"{name} (seed {seed})",
     )
     return Run(name, seed, net, history)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.data import fashion_mnist, mnist_digits, read_idx, small_digits, stratified_split
+from fastnn.data import (
+    ImageSplit,
+    fashion_mnist,
+    mnist_digits,
+    read_idx,
+    small_digits,
+    stratified_split,
+)
 from fastnn.data.readers import parse_numbers, read_columns
 
 
@@ -224,3 +231,16 @@ def test_fashion_mnist(write, tmp_path):
     write(idx((20,), bytes([10] * 20)), "train-labels-idx1-ubyte")
     with pytest.raises(ValueError, match="from 0 to 9"):
         fashion_mnist(tmp_path)
+
+
+def test_images_in_two_parts():
+    rng = np.random.default_rng(0)
+    images = [fastnn.tensor(rng.random((n, 1, 2, 2)).astype(np.float32)) for n in (50, 9)]
+    labels = [fastnn.zeros(n, dtype=fastnn.int64) for n in (50, 9)]
+    split = ImageSplit(images[0], labels[0], images[1], labels[1])
+    found = split.standardised()
+    assert found.train[0].mean().item() == pytest.approx(0, abs=1e-6)
+    assert found.train[0].std().item() == pytest.approx(1, rel=1e-5)
+    change = (split.test_images - split.train_images.mean()) / split.train_images.std()
+    np.testing.assert_array_equal(found.test_images.numpy(), change.numpy())
+    assert found.test[1] is labels[1]
