@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from examples import common
 from examples.common import Result, Results, table
 
 FOLDERS = ("systems", "claims")
@@ -56,13 +57,18 @@ def run_one(name: str, arguments: Sequence[str]) -> Results:
     return results
 
 
+def passed_on(options: argparse.Namespace) -> list[str]:
+    """The arguments that each example gets."""
+    found = ["--seed", str(options.seed), "--output", str(options.output)]
+    found += ["--quick"] if options.quick else []
+    return found + (["--threads", str(options.threads)] if options.threads else [])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("names", nargs="*", help="systems, claims, or names of examples")
-    options, passed_on = parser.parse_known_args(arguments)
-    results = [r for name in chosen(options.names, names()) for r in run_one(name, passed_on)]
+    options = parser.parse_args(arguments)
+    results = [r for n in chosen(options.names, names()) for r in run_one(n, passed_on(options))]
     print(f"\n{table(results)}")
     return 0 if all(result.holds for result in results) else 1
 

@@ -55,6 +55,14 @@ def test_one_that_fails_is_a_row_and_no_end(monkeypatch, capsys):
         assert word in capsys.readouterr().out
 
 
+def test_options_reach_each_example(monkeypatch, capsys):
+    module, seen = importlib.import_module("examples.systems.neuron"), []
+    monkeypatch.setattr(module, "main", lambda arguments: seen.append(arguments) or [])
+    assert main(["neuron", "--quick", "--output", "there", "--threads", "1"]) == 0
+    options = common.parser("").parse_args(seen[0])
+    assert (options.quick, str(options.output), options.threads) == (True, "there", 1)
+
+
 def test_table_lines_up():
     rows = [common.Result("a", "digits", "99 %", "98 %", True, 1.25)]
     head, line, row = common.table(rows).splitlines()

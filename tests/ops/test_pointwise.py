@@ -1,11 +1,14 @@
+import math
+
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn._core.autograd import no_grad
 from fastnn._core.interop import from_numpy
 from fastnn.ops import OPS
 from fastnn.ops.pointwise import add, maximum, mul, where
-from fastnn.testing import last_team, num_threads
+from fastnn.testing import last_team, levels, num_threads, using_isa
 
 INPLACE = [
     "add_", "sub_", "mul_", "div_", "neg_", "pow_", "masked_fill_", "abs_", "exp_", "log_", "sqrt_",
@@ -179,3 +182,52 @@ def test_errors_name_what_is_wrong():
 
 def test_comparison_with_none_is_plain_python():
     assert (tensor(1) == None) is False  # noqa: E711
+
+
+WHOLE = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 2.0**24 + 2, 1e30, -1e30, math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_numbers(name, level, dtype):
+    x = np.array([*WHOLE, math.nan] * 3, dtype)
+    with using_isa(level):
+        y = getattr(fastnn, name)(from_numpy(x)).numpy()
+    expected = getattr(np, name)(x)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(np.signbit(y[:-1]), np.signbit(expected[:-1]))
+
+
+@pytest.mark.parametrize("level", levels())
+def test_remainder_has_the_sign_of_the_divisor(level):
+    pairs = [(7, 3), (-7, 3), (7, -3), (-7, -3), (6, 3), (-6, 3), (0, 3), (-(2**63), -1)]
+    a, b = np.array(pairs, np.int64).T
+    with using_isa(level):
+        assert (from_numpy(a.copy()) % from_numpy(b.copy())).tolist()[:-1] == [
+            x % y for x, y in pairs[:-1]
+        ]
+        assert (from_numpy(a.copy()) // from_numpy(b.copy())).tolist()[:-1] == [
+            x // y for x, y in pairs[:-1]
+        ]
+        real = [(5.5, 2.0), (-5.5, 2.0), (5.5, -2.0), (1e-8, -1.0), (1.0, 0.1), (math.inf, 2.0)]
+        x, y = np.array(real, np.float64).T
+        with np.errstate(invalid="ignore"):
+            found = (from_numpy(x.copy()) % from_numpy(y.copy())).numpy()
+            np.testing.assert_array_equal(found, np.remainder(x, y))
+            found = (from_numpy(x.copy()) // from_numpy(y.copy())).numpy()
+            np.testing.assert_array_equal(found[:-1], np.floor_divide(x, y)[:-1])
+        assert np.isnan((fastnn.tensor(1.0) % 0.0).item())
+        assert (fastnn.tensor(1.0) // 0.0).item() == math.inf
+
+
+def test_remainders_of_numbers_and_tensors():
+    x = fastnn.tensor([5, -5])
+    assert (x % 3).tolist() == [2, 1] and (7 % x).tolist() == [2, -3]
+    assert (x // 3).tolist() == [1, -2] and (7 // x).tolist() == [1, -2]
+    assert (x % 2.5).tolist() == [0.0, 0.0]
+    for call in (lambda: x % 0, lambda: x // fastnn.tensor([1, 0])):
+        with pytest.raises(ZeroDivisionError, match="divided by 0"):
+            call()
+    with pytest.raises(ValueError, match="no gradient for its divisor"):
+        _ = fastnn.ones(2) % fastnn.ones(2, requires_grad=True)
