@@ -7,22 +7,31 @@ from collections.abc import Sequence
 from fastnn import Tensor
 
 
+def first_of(where: Tensor) -> tuple[int, ...] | None:
+    """The place of the first True; None if there is none."""
+    return tuple(where.nonzero()[0].tolist()) if where.any() else None
+
+
 def place_of_nan(x: Tensor) -> tuple[int, ...] | None:
     """Where the first number of x lies that is NaN or infinite; None if all are finite."""
-    wrong = ~x.isfinite() if x.dtype.is_floating_point else None
-    if wrong is None or not wrong.any():
-        return None
-    return tuple(wrong.nonzero()[0].tolist())
+    return first_of(~x.isfinite()) if x.dtype.is_floating_point else None
+
+
+def check_each(x: Tensor, wrong: Tensor, rule: str) -> None:
+    """ValueError with row and column of the first number of x where `wrong` holds. rule: says
+    what should be, as "the labels must be 0 or 1"."""
+    place = first_of(wrong)
+    if place is None:
+        return
+    row, rest = place[0] if place else 0, place[1:]
+    column = f", column {rest[0]}" if len(rest) == 1 else f", place {rest}" if rest else ""
+    raise ValueError(f"{rule}, found {x[place].item()} in row {row}{column}")
 
 
 def check_finite(x: Tensor, what: str) -> None:
     """ValueError with row and column of the first number that is NaN or infinite."""
-    place = place_of_nan(x)
-    if place is None:
-        return
-    value, row, rest = x[place].item(), place[0] if place else 0, place[1:]
-    column = f", column {rest[0]}" if len(rest) == 1 else f", place {rest}" if rest else ""
-    raise ValueError(f"{what} must be finite numbers, found {value} in row {row}{column}")
+    if x.dtype.is_floating_point:
+        check_each(x, ~x.isfinite(), f"{what} must be finite numbers")
 
 
 def check_matrix(x: Tensor, columns: int, what: str) -> None:
@@ -38,12 +47,9 @@ def check_labels(labels: Tensor, classes: int, what: str = "labels") -> None:
             f"{what} must be a vector of whole numbers, got shape {tuple(labels.shape)} of "
             f"{labels.dtype}"
         )
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        row = wrong.nonzero()[0].item()
-        raise ValueError(
-            f"{what} must lie from 0 to {classes - 1}, found {labels[row].item()} in row {row}"
-        )
+    check_each(
+        labels, (labels < 0) | (labels >= classes), f"{what} must lie from 0 to {classes - 1}"
+    )
 
 
 def check_same_length(tensors: Sequence[Tensor]) -> int:

@@ -7,7 +7,7 @@ lowers the energy or leaves it (Hopfield, 1982). Patterns are stored by a formul
 from __future__ import annotations
 
 from fastnn import Tensor, contiguous_format, nn, no_grad, randperm, where, zeros
-from fastnn.models.checks import check_finite, check_matrix, check_same_length
+from fastnn.models.checks import check_each, check_finite, check_matrix, check_same_length
 from fastnn.nn.init import gram_schmidt
 
 RULES = ("hebb", "projection")
@@ -18,12 +18,7 @@ def check_signs(x: Tensor, units: int, what: str) -> None:
     check_same_length((x,))
     check_matrix(x, units, what)
     check_finite(x, what)
-    wrong = (x != -1) & (x != 1)
-    if wrong.any():
-        row, column = wrong.nonzero()[0].tolist()
-        raise ValueError(
-            f"{what} must be -1 or 1, found {x[row, column].item()} in row {row}, column {column}"
-        )
+    check_each(x, (x != -1) & (x != 1), f"{what} must be -1 or 1")
 
 
 class Hopfield(nn.Module):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastnn import Tensor, bernoulli, nn, no_grad, randn, randn_like, zeros
-from fastnn.models.checks import check_finite, check_matrix, check_same_length
+from fastnn.models.checks import check_each, check_finite, check_matrix, check_same_length
 from fastnn.models.training import History, fit
 from fastnn.nn.functional import linear, softplus
 from fastnn.optim import SGD
@@ -23,13 +23,7 @@ def check_shares(v: Tensor, visible: int, what: str) -> None:
     check_same_length((v,))
     check_matrix(v, visible, what)
     check_finite(v, what)
-    wrong = (v < 0) | (v > 1)
-    if wrong.any():
-        row, column = wrong.nonzero()[0].tolist()
-        raise ValueError(
-            f"{what} must lie from 0 to 1, found {v[row, column].item()} in row {row}, "
-            f"column {column}"
-        )
+    check_each(v, (v < 0) | (v > 1), f"{what} must lie from 0 to 1")
 
 
 class RBM(nn.Module):
