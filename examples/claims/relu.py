@@ -14,7 +14,6 @@ CIFAR-10.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.data import DataLoader, TensorDataset
-from fastnn.models import MLP, accuracy
+from fastnn.models import MLP, History, accuracy, fit
 from fastnn.nn import init
 from fastnn.nn.functional import cross_entropy
 
@@ -40,11 +38,14 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[Tensor], object]]] = {
 
 @dataclass
 class Race:
-    """One training until the mean loss of WINDOW steps was below GOAL, or MOST_STEPS."""
+    """A net trained until the mean loss of WINDOW steps was below GOAL, or for MOST_STEPS."""
 
     net: MLP
-    losses: list[float]
-    seconds: float
+    history: History
+
+    @property
+    def losses(self) -> list[float]:
+        return self.history.step_losses
 
     @property
     def steps(self) -> int:
@@ -57,25 +58,17 @@ def new_net(kind: str, inputs: int, seed: int) -> MLP:
     return MLP([inputs, *[WIDTH] * DEPTH, 10], activation, initialise=initialise)
 
 
-def arrived(losses: Sequence[float]) -> bool:
-    last = losses[-WINDOW:]
-    return len(losses) >= MOST_STEPS or (len(last) == WINDOW and sum(last) / WINDOW < GOAL)
+def arrived(history: History) -> bool:
+    steps, last = len(history.step_losses), history.step_losses[-WINDOW:]
+    return steps >= MOST_STEPS or (steps >= WINDOW and sum(last) / WINDOW < GOAL)
 
 
 def race(kind: str, train: tuple[Tensor, Tensor], lr: float, seed: int) -> Race:
-    """Train a new net by momentum; fit() has no goal to stop at."""
-    net, losses, began = new_net(kind, train[0].shape[1], seed), [], time.perf_counter()
+    """Train a new net by momentum until it arrives."""
+    net = new_net(kind, train[0].shape[1], seed)
     optimizer = fastnn.optim.SGD(net.parameters(), lr=lr, momentum=0.9)
-    loader = DataLoader(TensorDataset(*train), batch_size=64, shuffle=True)
-    while True:
-        for x, labels in loader:
-            optimizer.zero_grad()
-            loss = cross_entropy(net(x), labels)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if arrived(losses):
-                return Race(net, losses, time.perf_counter() - began)
+    return Race(net, fit(net, train, cross_entropy, epochs=MOST_STEPS, optimizer=optimizer,
+                         stop=arrived))  # fmt: skip
 
 
 def best_rate(runs: dict[float, list[Race]]) -> float:
@@ -132,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
         lr = best_rate(runs)
         best[kind], steps[kind] = runs[lr], median(run.steps for run in runs[lr])
         steep[kind] = slopes(new_net(kind, train[0].shape[1], options.seed), test[0])
-        cost = median(run.seconds / run.steps for run in best[kind])
+        cost = median(run.history.seconds / run.steps for run in best[kind])
         score = median(accuracy(run.net, *test) for run in best[kind])
         counts = sorted(run.steps for run in best[kind])
         print(f"{kind}: {steps[kind]:.0f} steps ({counts[0]} to {counts[-1]}) at rate {lr}, "

@@ -25,11 +25,12 @@ Data = Sequence[Tensor] | DataLoader
 
 @dataclass
 class History:
-    """What one training gave. losses: the mean of each epoch; scores: of evaluate() after each
-    epoch; seconds: spent on training, evaluation left out; samples: seen, those seen twice count
-    twice."""
+    """What one training gave. losses: the mean of each epoch; step_losses: of each step; scores:
+    of evaluate() after each epoch; seconds: spent on training, evaluation left out; samples:
+    seen, those seen twice count twice."""
 
     losses: list[float] = field(default_factory=list)
+    step_losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     seconds: float = 0.0
     samples: int = 0
@@ -88,6 +89,7 @@ def fit(
     scheduler: LRScheduler | None = None,
     clip_norm: float | None = None,
     evaluate: Callable[[], float] | None = None,
+    stop: Callable[[History], bool] | None = None,
     progress: str | None = None,
 ) -> History:
     """Train a net on batches of data in random order (fastnn.manual_seed decides it).
@@ -96,7 +98,8 @@ def fit(
     gives the output. loss(output, target): a number. optimizer: Adam with `lr` unless given;
     scheduler: stepped after each batch, by default the rate falls linearly to 0 unless an
     optimizer is given. clip_norm: the largest norm of all gradients. evaluate: gives the score of
-    the net after each epoch. progress: the label of a progress bar.
+    the net after each epoch. stop: asked after each step and each epoch, ends the training where
+    it says True. progress: the label of a progress bar.
 
     Raises ValueError for data that are empty, of different lengths or not finite, and
     DivergenceError with step and layer where the loss is not finite.
@@ -105,26 +108,29 @@ def fit(
     if optimizer is None:
         optimizer = Adam(net.parameters(), lr=lr)
         scheduler = scheduler or LinearLR(optimizer, 1.0, 0.0, epochs * len(loader))
-    history, bar, step = History(), Progress(progress, epochs * len(loader)), 0
+    history, bar = History(), Progress(progress, epochs * len(loader))
     net.train()
     for epoch in range(1, epochs + 1):
-        total, count, began = 0.0, 0, time.perf_counter()
+        began, total, count, stopped = time.perf_counter(), 0.0, 0, False
         for *inputs, target in loader:
-            step += 1
             optimizer.zero_grad()
             value = loss(net(*inputs), target)
             number = value.item()
             if not math.isfinite(number):
                 bar.close()
-                raise explain_divergence(net, inputs, step)
+                raise explain_divergence(net, inputs, len(history.step_losses) + 1)
             value.backward()
             if clip_norm is not None:
                 clip_grad_norm_(net.parameters(), clip_norm)
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
+            history.step_losses.append(number)
             total, count = total + number * len(target), count + len(target)
             bar.step()
+            if stop is not None and stop(history):
+                stopped = True
+                break
         history.seconds += time.perf_counter() - began
         history.samples += count
         history.losses.append(total / count)
@@ -133,6 +139,8 @@ def fit(
             history.scores.append(evaluate())
             figures += f", score {history.scores[-1]:.4f}"
         bar.epoch(epoch, figures)
+        if stopped or (stop is not None and stop(history)):
+            break
     bar.close()
     return history
 

@@ -80,6 +80,20 @@ def test_scores_and_progress(capsys):
     assert len(lines) == 2 and lines[1].startswith("  line epoch 2: loss") and "0.7500" in lines[1]
 
 
+def test_stop_ends_after_a_step_or_an_epoch():
+    def train(stop):
+        fastnn.manual_seed(0)
+        return fit(MLP([2, 1]), line(), mse_loss, epochs=5, batch_size=16, stop=stop)
+
+    whole = train(None)
+    assert len(whole.step_losses) == 20 and len(whole.losses) == 5
+    assert whole.losses[1] == pytest.approx(sum(whole.step_losses[4:8]) / 4)
+    part = train(lambda history: len(history.step_losses) == 6)
+    assert part.step_losses == whole.step_losses[:6] and part.samples == 96
+    assert part.losses[1] == pytest.approx(sum(whole.step_losses[4:6]) / 2)
+    assert train(lambda history: len(history.losses) == 2).step_losses == whole.step_losses[:8]
+
+
 def test_loaders_of_other_kinds():
     class Squares(Dataset):
         def __len__(self):

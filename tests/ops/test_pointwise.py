@@ -231,3 +231,32 @@ def test_remainders_of_numbers_and_tensors():
             call()
     with pytest.raises(ValueError, match="no gradient for its divisor"):
         _ = fastnn.ones(2) % fastnn.ones(2, requires_grad=True)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 16, 31, 32, 33, 100, 128, 129])
+@pytest.mark.parametrize("rows", [1, 5, 300])
+def test_short_rows_with_every_kind_of_operand(rows, n):
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((2, rows, n)).astype(np.float32)
+    others = [
+        rng.standard_normal(n),
+        rng.standard_normal((rows, 1)),
+        rng.standard_normal((2, 1, n)),
+        rng.standard_normal((2, n, rows)).transpose(0, 2, 1),
+        rng.standard_normal((2, rows, 2 * n))[..., ::2],
+        rng.standard_normal((2, 2 * rows, n))[:, ::2],
+        rng.standard_normal((2, 1, 1)),
+    ]
+    for other in [o.astype(np.float32) for o in others]:
+        a, b = from_numpy(x), from_numpy(other)
+        np.testing.assert_array_equal((a - b).numpy(), x - other)
+        np.testing.assert_array_equal((b - a).numpy(), other - x)
+        np.testing.assert_array_equal((a < b).numpy(), x < other)
+        np.testing.assert_array_equal(where(a < b, a, b).numpy(), np.minimum(x, other))
+        over = a.clone()
+        over -= b
+        np.testing.assert_array_equal(over.numpy(), x - other)
+    whole = rng.integers(-5, 5, (rows, n)), rng.integers(-5, 5, n)
+    a, b = from_numpy(whole[0]), from_numpy(whole[1])
+    np.testing.assert_array_equal((a * b).numpy(), whole[0] * whole[1])
+    np.testing.assert_array_equal(where(a > b, a, b).numpy(), np.maximum(*whole))
