@@ -166,8 +166,5 @@ def train_rbm(
             evaluate=evaluate,
             progress=progress,
         )
-        history.losses += part.losses
-        history.scores += part.scores
-        history.seconds += part.seconds
-        history.samples += part.samples
+        history.extend(part)
     return history

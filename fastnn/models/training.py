@@ -6,8 +6,9 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastnn import Tensor, cat, no_grad
@@ -35,12 +36,27 @@ class History:
     seconds: float = 0.0
     samples: int = 0
 
+    def end_epoch(self, sizes: Sequence[int], seconds: float) -> None:
+        """Add an epoch whose steps had so many samples each, and took so long."""
+        steps = zip(self.step_losses[len(self.step_losses) - len(sizes) :], sizes, strict=True)
+        self.losses.append(sum(loss * size for loss, size in steps) / sum(sizes))
+        self.samples += sum(sizes)
+        self.seconds += seconds
+
+    def extend(self, later: History) -> None:
+        """Add a training that went on from here."""
+        self.losses += later.losses
+        self.step_losses += later.step_losses
+        self.scores += later.scores
+        self.seconds += later.seconds
+        self.samples += later.samples
+
 
 class Progress:
     """tqdm's progress bar where it is installed and a person is watching, else a line an epoch.
     Without a label, nothing is shown."""
 
-    def __init__(self, label: str | None, steps: int, unit: str = "batch") -> None:
+    def __init__(self, label: str | None, steps: int | None, unit: str = "batch") -> None:
         self.label, self.bar = label, None
         if label is not None and sys.stderr.isatty():
             try:
@@ -77,6 +93,31 @@ def loader_of(data: Data, batch_size: int) -> DataLoader:
     return DataLoader(TensorDataset(*data), batch_size=batch_size, shuffle=True)
 
 
+def train_step(
+    net: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None,
+    clip_norm: float | None,
+    batch: Sequence[Any],
+    step: int,
+) -> float:
+    """The loss of one batch (*inputs, target), and one step down from it; see fit()."""
+    *inputs, target = batch
+    optimizer.zero_grad()
+    value = loss(net(*inputs), target)
+    number = value.item()
+    if not math.isfinite(number):
+        raise explain_divergence(net, inputs, step)
+    value.backward()
+    if clip_norm is not None:
+        clip_grad_norm_(net.parameters(), clip_norm)
+    optimizer.step()
+    if scheduler is not None:
+        scheduler.step()
+    return number
+
+
 def fit(
     net: Module,
     data: Data,
@@ -106,42 +147,31 @@ def fit(
     """
     loader = loader_of(data, batch_size)
     if optimizer is None:
+        if scheduler is not None:
+            raise ValueError("a scheduler needs the optimizer that it was made for")
         optimizer = Adam(net.parameters(), lr=lr)
-        scheduler = scheduler or LinearLR(optimizer, 1.0, 0.0, epochs * len(loader))
-    history, bar = History(), Progress(progress, epochs * len(loader))
+        scheduler = LinearLR(optimizer, 1.0, 0.0, epochs * len(loader))
+    take_step = partial(train_step, net, loss, optimizer, scheduler, clip_norm)
+    history, done = History(), stop or (lambda history: False)
     net.train()
-    for epoch in range(1, epochs + 1):
-        began, total, count, stopped = time.perf_counter(), 0.0, 0, False
-        for *inputs, target in loader:
-            optimizer.zero_grad()
-            value = loss(net(*inputs), target)
-            number = value.item()
-            if not math.isfinite(number):
-                bar.close()
-                raise explain_divergence(net, inputs, len(history.step_losses) + 1)
-            value.backward()
-            if clip_norm is not None:
-                clip_grad_norm_(net.parameters(), clip_norm)
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-            history.step_losses.append(number)
-            total, count = total + number * len(target), count + len(target)
-            bar.step()
-            if stop is not None and stop(history):
-                stopped = True
+    with closing(Progress(progress, epochs * len(loader))) as bar:
+        for epoch in range(1, epochs + 1):
+            sizes, began, stopped = [], time.perf_counter(), False
+            for batch in loader:
+                number = take_step(batch, len(history.step_losses) + 1)
+                history.step_losses.append(number)
+                sizes.append(len(batch[-1]))
+                bar.step()
+                if stopped := done(history):
+                    break
+            history.end_epoch(sizes, time.perf_counter() - began)
+            figures = f"loss {history.losses[-1]:.4f}"
+            if evaluate is not None:
+                history.scores.append(evaluate())
+                figures += f", score {history.scores[-1]:.4f}"
+            bar.epoch(epoch, figures)
+            if stopped or done(history):
                 break
-        history.seconds += time.perf_counter() - began
-        history.samples += count
-        history.losses.append(total / count)
-        figures = f"loss {history.losses[-1]:.4f}"
-        if evaluate is not None:
-            history.scores.append(evaluate())
-            figures += f", score {history.scores[-1]:.4f}"
-        bar.epoch(epoch, figures)
-        if stopped or (stop is not None and stop(history)):
-            break
-    bar.close()
     return history
 
 

@@ -155,6 +155,13 @@ def test_bad_data_is_named():
         fit(net, (line()[0], y), mse_loss, epochs=1)
 
 
+def test_a_scheduler_comes_with_its_optimizer():
+    optimizer = fastnn.optim.SGD(MLP([2, 1]).parameters(), lr=0.1)
+    scheduler = fastnn.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    with pytest.raises(ValueError, match="needs the optimizer"):
+        fit(MLP([2, 1]), line(), mse_loss, epochs=1, scheduler=scheduler)
+
+
 def test_labels_are_checked():
     check_labels(fastnn.tensor([0, 2, 1]), 3)
     with pytest.raises(ValueError, match="from 0 to 2, found 3 in row 1"):
