@@ -21,7 +21,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.models import accuracy, fit
+from fastnn.models import accuracy, fit, track
 from fastnn.nn.functional import avg_pool2d, cross_entropy, multi_margin_loss
 
 LINEAR = ("logistic regression", "linear SVM")
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
     samples = tuple(n for n in plan.samples if n <= len(data.train_labels))
 
     chosen = models(widths)
-    for model in chosen.values():
+    for model in track(chosen.values(), "data and nets", "model"):
         seeds = range(options.seed, options.seed + model.seeds)
         for n in samples:
             model.errors.append(median(error(model, data, n, plan, seed) for seed in seeds))

@@ -19,7 +19,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.models import MLP, DivergenceError, accuracy, fit
+from fastnn.models import MLP, DivergenceError, accuracy, fit, track
 from fastnn.nn import init
 from fastnn.nn.functional import cross_entropy
 
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
     norms, factors = {}, {}
     for kind in KINDS:
         found = []
-        for seed in seeds:
+        for seed in track(seeds, kind, "seed"):
             fastnn.manual_seed(seed)
             found.append(gradient_norms(kind, train[0][:256], train[1][:256]))
         norms[kind], factors[kind] = found[0], median(map(growth, found))

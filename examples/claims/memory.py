@@ -15,13 +15,14 @@ All nets are trained equally; four times longer at twice the rate, some plain RN
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from statistics import median
 
 import fastnn
 from examples import common
 from fastnn import Tensor
 from fastnn.models.recurrent import TextClassifier, open_gates
-from fastnn.models.training import Progress, accuracy, fit
+from fastnn.models.training import accuracy, fit, track
 from fastnn.nn.functional import cross_entropy
 
 SYMBOLS = 8  # 0 and 1 are asked for, the others distract
@@ -47,15 +48,9 @@ def remembered(kind: str, opened: bool, gap: int, seed: int) -> float:
 
 
 def all_accuracies(gaps: Sequence[int], seeds: Sequence[int]) -> Accuracies:
-    bar = Progress("gaps", len(NETS) * len(gaps) * len(seeds), unit="net")
-    found: Accuracies = {name: {} for name in NETS}
-    for name, (kind, opened) in NETS.items():
-        for gap in gaps:
-            found[name][gap] = []
-            for seed in seeds:
-                found[name][gap].append(remembered(kind, opened, gap, seed))
-                bar.step()
-    bar.close()
+    found: Accuracies = {name: {gap: [] for gap in gaps} for name in NETS}
+    for name, gap, seed in track(list(product(NETS, gaps, seeds)), "gaps", "net"):
+        found[name][gap].append(remembered(*NETS[name], gap, seed))
     return found
 
 

@@ -22,7 +22,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.models import MLP, accuracy, fit, predict
+from fastnn.models import MLP, accuracy, fit, predict, track
 from fastnn.nn.functional import cross_entropy
 
 REACH = (-1.5, 2.5, -1.0, 1.5)  # x from, x to, y from, y to
@@ -127,7 +127,8 @@ class Survey:
 
 
 def survey(hidden: Sequence[int], points: Tensor, seeds: Sequence[int], epochs: int) -> Survey:
-    nets = [trained(hidden, nn.ReLU, seed, epochs) for seed in seeds]
+    label = f"layers of {', '.join(map(str, hidden))}"
+    nets = [trained(hidden, nn.ReLU, seed, epochs) for seed in track(seeds, label, "net")]
     parts = [pieces(net, points) for net in nets]
     bends = [bend(net, points, p) for net, p in zip(nets, parts, strict=True)]
     return Survey(nets[0], median(len(p.first) for p in parts), max(bends))

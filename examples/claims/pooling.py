@@ -22,7 +22,7 @@ import fastnn
 from examples import common
 from examples.warp import moved
 from fastnn import Tensor, nn
-from fastnn.models.training import accuracy, fit, predict
+from fastnn.models.training import accuracy, fit, predict, track
 from fastnn.nn.functional import cross_entropy
 
 MakePool = Callable[[], nn.Module]
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
     seeds = range(options.seed, options.seed + (3 if options.quick else 5))
     changes = changed(data.test_images[: 250 if options.quick else 1000])
     found = {}
-    for name in NETS:
+    for name in track(NETS, "pooling", "net"):
         found[name] = [study(name, data, changes, 4, seed) for seed in seeds]
         tell(name, found[name])
     draw(options, found)

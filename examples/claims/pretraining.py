@@ -20,7 +20,7 @@ import fastnn
 from examples import common
 from examples.grey import grey_digits, show
 from fastnn import Tensor, nn
-from fastnn.models import MLP, accuracy, fit
+from fastnn.models import MLP, accuracy, fit, track
 from fastnn.models.dbn import DBN
 from fastnn.nn.functional import cross_entropy
 
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
     seeds = range(options.seed, options.seed + (3 if options.quick else 5))
     amounts = (100,) if options.quick else (100, 300, 1000)
     scores: dict[int, list[Scores]] = {labels: [] for labels in amounts}
-    for seed in seeds:
+    for seed in track(seeds, "pre-training", "seed"):
         fastnn.manual_seed(seed)
         dbn = DBN([784, width, width, width])
         dbn.pretrain(data.train_images, epochs=epochs, lr=0.05, batch_size=25)

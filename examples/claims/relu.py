@@ -22,7 +22,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.models import MLP, History, accuracy, fit
+from fastnn.models import MLP, History, accuracy, fit, track
 from fastnn.nn import init
 from fastnn.nn.functional import cross_entropy
 
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
     seeds = range(options.seed, options.seed + (3 if options.quick else 5))
 
     best, steps, steep = {}, {}, {}
-    for kind in KINDS:
+    for kind in track(KINDS, "activations", "kind"):
         runs = {lr: [race(kind, train, lr, seed) for seed in seeds] for lr in rates}
         lr = best_rate(runs)
         best[kind], steps[kind] = runs[lr], median(run.steps for run in runs[lr])

@@ -20,7 +20,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.models import MLP, predict
+from fastnn.models import MLP, predict, track
 from fastnn.nn import init
 from fastnn.nn.functional import mse_loss
 from fastnn.optim.lr_scheduler import CosineAnnealingLR
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> common.Results:
     for name, function in FUNCTIONS.items():
         y, wanted = samples(function, x), samples(function, between)
         nets[name], errors[name] = {}, []
-        for width in WIDTHS:
+        for width in track(WIDTHS, name, "width"):
             learned = [learn(width, x, y, steps, seed) for seed in seeds]
             nets[name][width] = learned[0]
             errors[name].append(median(error(net, between, wanted) for net in learned))

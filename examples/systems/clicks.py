@@ -32,7 +32,7 @@ from examples.tables import (
 )
 from fastnn import nn
 from fastnn.data import Table, adult_census, encode_categories, open_bandit
-from fastnn.models import fit, predict
+from fastnn.models import fit, predict, track
 from fastnn.models.click import (
     ClickModel,
     DeepFM,
@@ -162,7 +162,7 @@ def shop_results(options) -> tuple[common.Results, dict[str, list[Scores]]]:
     settings = Settings(3 if options.quick else 4, 512, 3e-3, 1e-4, [cross], 4, 0.2)
     found: dict[str, list[Scores]] = {name: [] for name in [*NETS, SCIKIT]}
     nothing = []
-    for split in range(splits):
+    for split in track(range(splits), "shop", "split"):
         train, test = parts(table, len(table) // TEST_SHARE, options.seed + split)
         nothing.append(constant_loss(train, test))
         for name, score in net_scores(train, test, settings).items():

@@ -21,6 +21,7 @@ from examples import common
 from examples.grey import binary, grey_digits, show
 from fastnn import Tensor
 from fastnn.models.hopfield import Hopfield
+from fastnn.models.training import track
 
 FLIPPED = 0.25
 EDGE = 0.967  # overlap of a retrieval state at the critical load
@@ -71,7 +72,7 @@ def overlaps(units: int, draws: int, probes: int = 50) -> list[float]:
     """The mean overlap at each load, over several draws of patterns."""
     found = [
         fastnn.cat([overlap(units, load, probes) for _ in range(draws)]).mean().item()
-        for load in LOADS
+        for load in track(LOADS, f"{units} units", "load")
     ]
     print(f"{units} units: overlap {', '.join(f'{m:.3f}' for m in found)}")
     return found

@@ -35,7 +35,15 @@ from fastnn.models.recurrent import (
     windows,
 )
 from fastnn.models.siamese import Pairs, Siamese, nearest
-from fastnn.models.training import History, accuracy, evaluating, fit, predict
+from fastnn.models.training import (
+    History,
+    Progress,
+    accuracy,
+    evaluating,
+    fit,
+    predict,
+    track,
+)
 from fastnn.models.words import Vocabulary, words
 
 __all__ = [
@@ -60,6 +68,7 @@ __all__ = [
     "MultiplicativeAttention",
     "Pairs",
     "Perceptron",
+    "Progress",
     "ResNet8",
     "SequenceClassifier",
     "Siamese",
@@ -82,6 +91,7 @@ __all__ = [
     "padded",
     "predict",
     "symbol_loss",
+    "track",
     "train_rbm",
     "vgg_small",
     "windows",

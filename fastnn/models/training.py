@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastnn import Tensor, cat, no_grad
 from fastnn.data import DataLoader, TensorDataset
@@ -79,6 +79,17 @@ class Progress:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+Item = TypeVar("Item")
+
+
+def track(items: Collection[Item], label: str, unit: str = "run") -> Iterator[Item]:
+    """The items one by one, with a progress bar for those that are done."""
+    with closing(Progress(label, len(items), unit)) as bar:
+        for item in items:
+            yield item
+            bar.step()
 
 
 def loader_of(data: Data, batch_size: int) -> DataLoader:
