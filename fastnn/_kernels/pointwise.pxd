@@ -5,14 +5,17 @@ from fastnn._kernels.runtime cimport pointwise_fn
 cdef extern from "kernels.h" nogil:
     enum:
         PW_neg, PW_abs, PW_sign, PW_exp, PW_expm1, PW_log, PW_log1p, PW_sqrt, PW_square
-        PW_reciprocal, PW_erf, PW_sin, PW_cos, PW_floor, PW_ceil, PW_round, PW_trunc, PW_relu, PW_leaky_relu, PW_elu, PW_sigmoid, PW_tanh, PW_gelu
+        PW_reciprocal, PW_erf, PW_sin, PW_cos, PW_floor, PW_ceil, PW_round, PW_trunc
+        PW_relu, PW_leaky_relu, PW_elu, PW_sigmoid, PW_tanh, PW_gelu
         PW_gelu_tanh, PW_silu, PW_mish, PW_softplus, PW_clamp, PW_celu, PW_hardsigmoid
         PW_hardswish, PW_hardshrink, PW_softshrink, PW_tanhshrink, PW_softsign, PW_logsigmoid
         PW_threshold
-        PW_add, PW_sub, PW_mul, PW_div, PW_pow, PW_remainder, PW_floor_divide, PW_maximum, PW_minimum, PW_prelu, PW_glu
+        PW_add, PW_sub, PW_mul, PW_div, PW_pow, PW_remainder, PW_floor_divide
+        PW_maximum, PW_minimum, PW_prelu, PW_glu
         PW_lt, PW_le, PW_gt, PW_ge, PW_eq, PW_ne
         PW_abs_backward, PW_sqrt_backward, PW_square_backward, PW_reciprocal_backward
-        PW_erf_backward, PW_sin_backward, PW_cos_backward, PW_relu_backward, PW_leaky_relu_backward, PW_elu_backward
+        PW_erf_backward, PW_sin_backward, PW_cos_backward
+        PW_relu_backward, PW_leaky_relu_backward, PW_elu_backward
         PW_sigmoid_backward, PW_tanh_backward, PW_gelu_backward, PW_gelu_tanh_backward
         PW_silu_backward, PW_mish_backward
         PW_softplus_backward, PW_clamp_backward, PW_expm1_backward

@@ -128,7 +128,8 @@ def l1_loss(input, target, reduction="mean"):
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0):
-    """Half the squared difference within delta, beyond it delta (|difference| - delta / 2)."""
+    """Half the squared difference within delta, beyond it delta (|difference| - delta / 2)
+    (Huber, 1964)."""
     if not delta > 0:
         raise ValueError(f"the delta of huber_loss() must be greater than 0, got {delta}")
     return elementwise_loss(LOSS_HUBER, input, target, reduction_of(reduction), delta, "huber_loss")
@@ -220,8 +221,9 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
 # --- distributions and classes ------------------------------------------------
 
 def kl_div(input, target, reduction="mean", log_target=False):
-    """The Kullback-Leibler divergence of exp(input) from target: target (log target - input), where
-    input holds log-probabilities and target probabilities, or their logarithms with log_target.
+    """The divergence of exp(input) from target: target (log target - input), where input holds
+    log-probabilities and target probabilities, or their logarithms with log_target (Kullback and
+    Leibler, 1951).
 
     reduction: also "batchmean", the sum over the number of rows: the divergence itself.
     """
