@@ -111,9 +111,10 @@ cdef double PARALLEL_NS = 10_000.0
 # Where other processes keep the CPUs busy, a thread comes milliseconds late to a region, and all
 # wait for it. How late is averaged over the regions; work is shared out where one thread would
 # need twice as long. Each time it is not, the average is forgotten a little, so that the next try
-# comes. Sleeping workers, which are some 50 us late, do not count.
+# comes. Sleeping workers, which are some 50 us late, do not count; one thread that is very late
+# once, as after the process was stopped, counts for a hundred small regions.
 cdef double LATE_NS = 200_000.0
-cdef double MOST_LATE_NS = 20e6
+cdef double MOST_LATE_NS = 2e6
 cdef double LATE_WEIGHT = 0.125
 cdef double LATE_DECAY = 0.998
 cdef double late_ns = 0
