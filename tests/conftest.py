@@ -1,6 +1,16 @@
-"""In a run of one level alone, tests that choose their levels themselves are not repeated."""
+"""Every test draws the same numbers. In a run of one level alone, tests that choose their levels
+themselves are not repeated."""
 
 import os
+
+import pytest
+
+import fastnn
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    fastnn.manual_seed(0)
 
 
 def pytest_collection_modifyitems(config, items):
