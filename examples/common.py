@@ -117,13 +117,22 @@ def table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def run(main: Callable[[Sequence[str] | None], Results]) -> None:
-    """Run one example as a program: its table last; a missing package is one sentence."""
+Main = Callable[[Sequence[str] | None], Results]
+
+
+def timed(main: Main, arguments: Sequence[str] | None) -> Results:
+    """What an example reports; where a row does not say how long it took, the whole time."""
     began = time.perf_counter()
-    try:
-        results = main(None)
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    results = main(arguments)
     for result in results:
         result.seconds = result.seconds or time.perf_counter() - began
+    return results
+
+
+def run(main: Main) -> None:
+    """Run one example as a program: its table last; a missing package is one sentence."""
+    try:
+        results = timed(main, None)
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        raise SystemExit(str(error)) from None
     print(f"\n{table(results)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,18 +42,14 @@ def run_one(name: str, arguments: Sequence[str]) -> Results:
     """The rows of one example; where it fails, a row that says why."""
     module = importlib.import_module(f"examples.{name}")
     print(f"\n=== {name}: {module.__doc__.splitlines()[0]}", flush=True)
-    began = time.perf_counter()
     try:
-        results = module.main(arguments)
+        return common.timed(module.main, arguments)
     except (FileNotFoundError, ModuleNotFoundError) as error:
         print(error)
         return [Result(name, "not installed", "", "", True)]
     except Exception as error:
         traceback.print_exc()
         return [Result(name, "", f"{type(error).__name__}: {error}", "", False)]
-    for result in results:
-        result.seconds = result.seconds or time.perf_counter() - began
-    return results
 
 
 def passed_on(options: argparse.Namespace) -> list[str]:

@@ -96,7 +96,6 @@ INLINE real floor_divided(real a, real b)
         v_store(y, w);                                               \
         for (int l = 0; l < VL; l++) {                               \
             real a = x[l], b = y[l];                                 \
-            (void)b;                                                 \
             x[l] = expression;                                       \
         }                                                            \
         return v_load(x);                                            \
@@ -104,10 +103,6 @@ INLINE real floor_divided(real a, real b)
 EACH_PAIR(v_pow, REAL_FN(pow)(a, b))
 EACH_PAIR(v_remainder, remainder_of(a, b))
 EACH_PAIR(v_floor_divide, floor_divided(a, b))
-EACH_PAIR(v_sin_of, REAL_FN(sin)(a))
-EACH_PAIR(v_cos_of, REAL_FN(cos)(a))
-INLINE vec v_sin(vec x) { return v_sin_of(x, x); }
-INLINE vec v_cos(vec x) { return v_cos_of(x, x); }
 
 INLINE vec v_normal_cdf(vec x)
 {

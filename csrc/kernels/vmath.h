@@ -1,11 +1,26 @@
 /* Elementary functions of a vector: v_exp, v_exp_normal, v_expm1, v_log, v_log1p, v_tanh,
- * v_sigmoid, v_erf, and v_sincos_2pi for random.h. All other kernels use them.
+ * v_sigmoid, v_erf, v_sin, v_cos, and v_sincos_2pi for random.h. All other kernels use them.
  *
  * At 32 bits, branch-free: a reduction of the argument, then a minimax polynomial.
  * Worst errors over all floats and levels: log 0.9, exp 1.2, log1p 1.3, expm1 1.7,
  * sigmoid 2.5, tanh 2.5, erf 3.3 ULP.
  * Infinities, NaN, -0 and subnormal arguments and results are as in C's <math.h>.
- * At 64 bits: libm, lane by lane. */
+ * At 64 bits, and for v_sin and v_cos at both: libm, lane by lane. */
+
+#define EACH_LANE(name, expression)                          \
+    INLINE vec name(vec v)                                   \
+    {                                                        \
+        real lane[VL];                                       \
+        v_store(lane, v);                                    \
+        for (int l = 0; l < VL; l++) {                       \
+            real x = lane[l];                                \
+            lane[l] = expression;                            \
+        }                                                    \
+        return v_load(lane);                                 \
+    }
+
+EACH_LANE(v_sin, REAL_FN(sin)(x))
+EACH_LANE(v_cos, REAL_FN(cos)(x))
 
 #if REAL_BITS == 32
 
@@ -159,18 +174,6 @@ INLINE void v_sincos_2pi(vec u, vec *sine, vec *cosine)
 }
 
 #else
-
-#define EACH_LANE(name, expression)                          \
-    INLINE vec name(vec v)                                   \
-    {                                                        \
-        real lane[VL];                                       \
-        v_store(lane, v);                                    \
-        for (int l = 0; l < VL; l++) {                       \
-            real x = lane[l];                                \
-            lane[l] = expression;                            \
-        }                                                    \
-        return v_load(lane);                                 \
-    }
 
 INLINE real sigmoid_of_exp(real e) { return e / (1 + e); }
 

@@ -14,6 +14,7 @@ CIFAR-10.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ from statistics import median
 import fastnn
 from examples import common
 from fastnn import Tensor, nn
-from fastnn.models import MLP, History, accuracy, fit, track
+from fastnn.models import MLP, DivergenceError, History, accuracy, fit, track
 from fastnn.nn import init
 from fastnn.nn.functional import cross_entropy
 
@@ -64,11 +65,14 @@ def arrived(history: History) -> bool:
 
 
 def race(kind: str, train: tuple[Tensor, Tensor], lr: float, seed: int) -> Race:
-    """Train a new net by momentum until it arrives."""
+    """Train a new net by momentum until it arrives; one that diverges never does."""
     net = new_net(kind, train[0].shape[1], seed)
     optimizer = fastnn.optim.SGD(net.parameters(), lr=lr, momentum=0.9)
-    return Race(net, fit(net, train, cross_entropy, epochs=MOST_STEPS, optimizer=optimizer,
-                         stop=arrived))  # fmt: skip
+    options = {"epochs": MOST_STEPS, "optimizer": optimizer, "stop": arrived}
+    try:
+        return Race(net, fit(net, train, cross_entropy, **options))
+    except DivergenceError:
+        return Race(net, History(step_losses=[math.nan] * MOST_STEPS))
 
 
 def best_rate(runs: dict[float, list[Race]]) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fastnn
 from fastnn.data import ImageSplit, digits_split, fashion_split
+from fastnn.data.digits import FASHION_FOLDER
 
 from .models import EPOCHS, LEARNING_RATE, MODELS
 from .pictures import draw_all
@@ -48,7 +49,7 @@ def load(options: argparse.Namespace) -> ImageSplit:
     """The chosen data, brightness standardised with the training images' mean and spread."""
     if options.data == "digits":
         return digits_split(options.folder).standardised()
-    return fashion_split(*[options.folder] if options.folder else []).standardised()
+    return fashion_split(options.folder or FASHION_FOLDER).standardised()
 
 
 def table(runs: Sequence[Run]) -> str:

@@ -106,8 +106,9 @@ cdef int elementwise_loss_backward(Node node, Tensor dy) except -1:
     return 0
 
 
-cdef object reduced(object losses, int how):
+def reduced(losses, reduction):
     """Losses, composed of other operations, as the user asked for them."""
+    cdef int how = reduction_of(reduction)
     return losses if how == NONE else mean(losses) if how == MEAN else sum(losses)
 
 
@@ -146,7 +147,7 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     return loss if beta == 1 else loss / beta
 
 
-cdef object quantile_losses(object x, object target, object quantiles, int how):
+cdef object quantile_losses(object x, object target, object quantiles, object reduction):
     """The losses of columns, one for each quantile, against one target."""
     shape = (as_tensor(x, "input")).shape
     if len(shape) == 0 or shape[len(shape) - 1] != len(quantiles):
@@ -154,7 +155,7 @@ cdef object quantile_losses(object x, object target, object quantiles, int how):
                          f"many columns, got shape {shape}")
     columns = [elementwise_loss(LOSS_QUANTILE, x.select(-1, k), target, NONE, q, "quantile_loss")
                for k, q in enumerate(quantiles)]
-    return reduced(stack(columns, -1), how)
+    return reduced(stack(columns, -1), reduction)
 
 
 def quantile_loss(input, target, quantile=0.5, reduction="mean"):
@@ -174,7 +175,7 @@ def quantile_loss(input, target, quantile=0.5, reduction="mean"):
         if not 0 < q < 1:
             raise ValueError(f"a quantile must lie between 0 and 1, got {q}")
     if several:
-        return quantile_losses(input, target, quantile, how)
+        return quantile_losses(input, target, quantile, reduction)
     return elementwise_loss(LOSS_QUANTILE, input, target, how, quantile, "quantile_loss")
 
 
@@ -195,7 +196,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
         losses = losses + (pos_weight - 1) * target * softplus(-input)
     if weight is not None:
         losses = losses * weight
-    return reduced(losses, how)
+    return reduced(losses, reduction)
 
 
 def binary_cross_entropy(input, target, weight=None, reduction="mean"):
@@ -215,7 +216,7 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     if weight is None:
         return elementwise_loss(LOSS_BCE, input, target, how, 0, "binary_cross_entropy")
     losses = elementwise_loss(LOSS_BCE, input, target, NONE, 0, "binary_cross_entropy")
-    return reduced(losses * weight, how)
+    return reduced(losses * weight, reduction)
 
 
 # --- distributions and classes ------------------------------------------------

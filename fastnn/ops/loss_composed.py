@@ -11,17 +11,10 @@ from fastnn.ops.activation import clamp, relu, softplus
 from fastnn.ops.creation import as_tensor
 from fastnn.ops.deviation import norm
 from fastnn.ops.gather import gather, scatter
-from fastnn.ops.loss import hinge_loss
+from fastnn.ops.loss import hinge_loss, reduced
 from fastnn.ops.pointwise import where
-from fastnn.ops.reduce import mean, sum
+from fastnn.ops.reduce import sum
 from fastnn.ops.registry import op
-
-
-def reduced(losses: Tensor, reduction: str) -> Tensor:
-    """Losses as the user asked for them."""
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-    return losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
 
 
 def check_signs(target: Tensor, what: str) -> None:
